@@ -1,0 +1,115 @@
+/**
+ * One call of one plugin, from environment and stdin to stdout, stderr and exit status, with nothing of the process
+ * in between: the whole protocol can be tested in memory. Order of checks: the reference's (skel), but for the
+ * refusal of the plugin's own namespace, which comes before the work instead of after it.
+ */
+import { version } from '../sea/build-info.ts';
+import { renderResult } from './convert.ts';
+import { asCniError, CniError, code } from './errors.ts';
+import { encode } from './json.ts';
+import type { Call, Host, Plugin } from './plugin.ts';
+import { type Environment, parseNetConf, readEnvironment, VERBS } from './request.ts';
+import { NEWEST, requireVersion, SPEC_VERSIONS } from './version.ts';
+
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+export interface Invocation {
+  readonly plugin: Plugin;
+  readonly env: Environment;
+  /** Reads stdin to its end; not called for VERSION. */
+  readonly readStdin: () => string;
+  readonly host: Host;
+  /** True when the path leads to the namespace this process is in. Throws code 8 when that cannot be told. */
+  readonly isOwnNetns: (path: string) => boolean;
+}
+
+/** Runs the call; never throws. */
+export async function dispatch(invocation: Invocation): Promise<Outcome> {
+  const command = invocation.env.CNI_COMMAND ?? '';
+  if (command === '') return { stdout: '', stderr: aboutText(invocation.plugin.name), exitCode: 0 };
+  if (command === 'VERSION') return success(versionText());
+  const seen = { version: NEWEST as string };
+  try {
+    return success(await answer(invocation, command, seen));
+  } catch (error) {
+    return failure(error, seen.version);
+  }
+}
+
+/** What stdout gets for `error`: the error object of the specification. */
+export function failure(error: unknown, cniVersion: string = NEWEST): Outcome {
+  const { code: number, message, details } = asCniError(error);
+  const object = { cniVersion, code: number, msg: message, ...(details === '' ? {} : { details }) };
+  return { stdout: encode(object), stderr: '', exitCode: 1 };
+}
+
+async function answer(invocation: Invocation, command: string, seen: { version: string }): Promise<string> {
+  const values = readEnvironment(invocation.env);
+  const stdin = readAll(invocation.readStdin);
+  const config = parseNetConf(stdin);
+  const verb = VERBS.find((known) => known === command);
+  if (verb === undefined) {
+    throw new CniError(code.invalidEnvironment, `unknown CNI_COMMAND: ${command.slice(0, 80)}`, {
+      details: `known are ${[...VERBS, 'VERSION'].join(', ')}`,
+    });
+  }
+  requireVersion(config.cniVersion === '' ? '0.1.0' : config.cniVersion, verb);
+  if (config.cniVersion !== '') seen.version = config.cniVersion;
+  const call: Call = { verb, ...values, config, stdin, env: invocation.env, host: invocation.host };
+  if (verb === 'ADD' || verb === 'DEL') refuseOwnNetns(call, invocation.isOwnNetns);
+  return perform(invocation.plugin, call);
+}
+
+async function perform(plugin: Plugin, call: Call): Promise<string> {
+  switch (call.verb) {
+    case 'ADD':
+      return encode(renderResult(await plugin.add(call), call.config.cniVersion));
+    case 'CHECK':
+      await plugin.check(call);
+      return '';
+    case 'DEL':
+      await plugin.del(call);
+      return '';
+    case 'GC':
+      await plugin.gc(call);
+      return '';
+    case 'STATUS':
+      await plugin.status(call);
+      return '';
+    default:
+      throw call.verb satisfies never;
+  }
+}
+
+function readAll(readStdin: () => string): string {
+  try {
+    return readStdin();
+  } catch (error) {
+    throw new CniError(code.ioFailure, `error reading from stdin: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function refuseOwnNetns(call: Call, isOwnNetns: (path: string) => boolean): void {
+  const override = call.env.CNI_NETNS_OVERRIDE ?? '';
+  if (call.netns === '' || override === '1' || override.toUpperCase() === 'TRUE') return;
+  if (!isOwnNetns(call.netns)) return;
+  throw new CniError(code.invalidNetns, "plugin's netns and netns from CNI_NETNS should not be the same", {
+    details: `CNI_NETNS=${call.netns} is the namespace of the host; CNI_NETNS_OVERRIDE=1 allows it`,
+  });
+}
+
+function success(stdout: string): Outcome {
+  return { stdout, stderr: '', exitCode: 0 };
+}
+
+function versionText(): string {
+  return `${JSON.stringify({ cniVersion: NEWEST, supportedVersions: SPEC_VERSIONS })}\n`;
+}
+
+function aboutText(plugin: string): string {
+  return `CNI ${plugin} plugin nodecni ${version}\nCNI protocol versions supported: ${SPEC_VERSIONS.join(', ')}\n`;
+}

@@ -1,0 +1,69 @@
+/** The one door to stdin, stdout, stderr, signals and exit status of a plugin's process. */
+import { readFileSync, writeSync } from 'node:fs';
+import { isOwnNetns } from '../linux/netns.ts';
+import { dispatch, failure, type Outcome } from './dispatch.ts';
+import { CniError, code, hasErrno } from './errors.ts';
+import type { Host, Plugin } from './plugin.ts';
+
+/** Runs this process as `plugin` and ends it. Exactly one JSON object reaches stdout, whatever happens. */
+export async function runAsPlugin(plugin: Plugin, builtins: ReadonlyMap<string, Plugin>): Promise<never> {
+  process.on('uncaughtException', (error) => finish(failure(error)));
+  const host = makeHost(builtins);
+  process.on('SIGTERM', host.terminate);
+  const readStdin = () => readFileSync(0, 'utf8');
+  return finish(await dispatch({ plugin, env: process.env, readStdin, host, isOwnNetns }));
+}
+
+/** Answers a call by a name that is no plugin of ours. */
+export function refuseName(name: string, known: readonly string[]): never {
+  const error = new CniError(
+    code.unknownPlugin,
+    `there is no plugin called ${JSON.stringify(name)} in this executable`,
+    {
+      details: `link or copy it under one of the names ${known.join(', ')}`,
+    },
+  );
+  return finish(failure(error));
+}
+
+function makeHost(builtins: ReadonlyMap<string, Plugin>): Host & { terminate(): void } {
+  let terminated = false;
+  return {
+    builtins,
+    terminate() {
+      terminated = true;
+    },
+    warn(message) {
+      writeAll(2, `${message}\n`);
+    },
+    async checkpoint() {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (!terminated) return;
+      throw new CniError(code.interrupted, 'interrupted by SIGTERM', {
+        details: 'what this call had done so far is undone; it can be tried again',
+      });
+    },
+  };
+}
+
+function finish(outcome: Outcome): never {
+  writeAll(2, outcome.stderr);
+  const written = writeAll(1, outcome.stdout);
+  process.exit(written ? outcome.exitCode : 1);
+}
+
+/** Writes all of `text`; false when nobody reads any more. */
+function writeAll(fd: number, text: string): boolean {
+  const bytes = Buffer.from(text);
+  let offset = 0;
+  while (offset < bytes.length) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      // A pipe set to non-blocking by whoever made it: full for now.
+      if (hasErrno(error, 'EAGAIN')) continue;
+      return false;
+    }
+  }
+  return true;
+}

@@ -1,0 +1,155 @@
+/** The one door to child processes: execa, argument arrays, never a shell, a bare environment, always a deadline. */
+import { statSync } from 'node:fs';
+import { execa, execaSync } from 'execa';
+import { CniError, code } from './cni/errors.ts';
+
+/** Where tools live on every distribution; searched before PATH, which the runtime may set to anything or not at all. */
+const TOOL_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
+
+/** What a tool's environment holds, whatever the runtime's holds. */
+const TOOL_ENV = { PATH: TOOL_FOLDERS.join(':'), LC_ALL: 'C' };
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
+
+/** A tool ended with an exit status other than 0, a signal or its deadline. Plans look at `stderr` to tell races apart. */
+export class ToolError extends CniError {
+  readonly tool: string;
+  /** `undefined` when a signal or the deadline ended it. */
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+
+  constructor(tool: string, exitCode: number | undefined, stderr: string, how: string) {
+    const firstLine = stderr.trim().split('\n')[0] ?? '';
+    super(code.toolFailed, `${tool} failed${firstLine === '' ? '' : `: ${firstLine}`}`, {
+      details: [how, stderr.trim()].filter((text) => text !== '').join(': '),
+    });
+    this.tool = tool;
+    this.exitCode = exitCode;
+    this.stderr = stderr;
+  }
+}
+
+export interface RunOptions {
+  /** Text for the tool's stdin. */
+  readonly input?: string;
+  readonly timeoutMs?: number;
+}
+
+/** Paths found before; a tool does not move while a plugin runs. */
+const found = new Map<string, string>();
+
+/** The path of `tool`, `undefined` when it is nowhere. */
+export function findTool(tool: string): string | undefined {
+  const known = found.get(tool);
+  if (known !== undefined) return known;
+  const fromPath = (process.env.PATH ?? '').split(':').filter((folder) => folder.startsWith('/'));
+  for (const folder of [...TOOL_FOLDERS, ...fromPath]) {
+    const path = `${folder}/${tool}`;
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isFile() === true && (stat.mode & 0o111) !== 0) {
+      found.set(tool, path);
+      return path;
+    }
+  }
+  return undefined;
+}
+
+/** Forgets what findTool() found: the startup snapshot must not carry the build machine's paths. */
+export function forgetTools(): void {
+  found.clear();
+}
+
+/** Runs `tool` to its end, in the network namespace of this thread, and returns its stdout. Throws ToolError. */
+export function run(tool: string, args: readonly string[], options: RunOptions = {}): string {
+  const path = findTool(tool);
+  if (path === undefined) throw missingTool(tool);
+  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const result = execaSync(path, args, {
+    env: TOOL_ENV,
+    extendEnv: false,
+    input: options.input ?? '',
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    maxBuffer: MAX_OUTPUT_BYTES,
+    reject: false,
+    stripFinalNewline: false,
+  });
+  if (!result.failed) return result.stdout;
+  throw new ToolError(tool, result.exitCode, result.stderr ?? '', howItEnded(tool, args, result, timeoutMs));
+}
+
+interface Ending {
+  readonly exitCode?: number | undefined;
+  readonly signal?: string | undefined;
+  readonly timedOut: boolean;
+  readonly originalMessage?: string | undefined;
+}
+
+function howItEnded(tool: string, args: readonly string[], ending: Ending, timeoutMs: number): string {
+  const command = [tool, ...args].join(' ');
+  if (ending.timedOut) return `"${command}" did not end within ${timeoutMs / 1000} s and was killed`;
+  if (ending.signal !== undefined) return `"${command}" was ended by ${ending.signal}`;
+  if (ending.exitCode !== undefined) return `"${command}" ended with status ${ending.exitCode}`;
+  return `"${command}" could not be started: ${ending.originalMessage ?? 'unknown reason'}`;
+}
+
+const PACKAGES: { readonly [tool: string]: string } = {
+  ip: 'iproute2',
+  conntrack: 'conntrack (conntrack-tools)',
+  nft: 'nftables',
+};
+
+function missingTool(tool: string): CniError {
+  return new CniError(code.toolFailed, `cannot find ${tool}`, {
+    details: `install the package ${PACKAGES[tool] ?? 'iptables'}; searched ${TOOL_FOLDERS.join(', ')} and PATH`,
+  });
+}
+
+export interface PluginOutcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  /** `undefined` when a signal or the deadline ended it. */
+  readonly exitCode: number | undefined;
+  readonly timedOut: boolean;
+  /** Why it could not be started or what ended it, '' when it ended by itself. */
+  readonly failure: string;
+}
+
+/**
+ * Runs another CNI plugin with `env` and `stdin`, in a process group of its own that is ended whole when the deadline
+ * passes. Asynchronous, so that the deadline can reach the group and a SIGTERM is seen meanwhile.
+ */
+export async function runPlugin(
+  path: string,
+  { env, stdin, timeoutMs }: { env: Readonly<Record<string, string | undefined>>; stdin: string; timeoutMs: number },
+): Promise<PluginOutcome> {
+  const child = execa(path, [], {
+    env: env as Record<string, string>,
+    extendEnv: false,
+    input: stdin,
+    detached: true,
+    cleanup: false,
+    reject: false,
+    maxBuffer: MAX_OUTPUT_BYTES,
+    stripFinalNewline: false,
+  });
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    endGroup(child.pid);
+  }, timeoutMs);
+  const result = await child;
+  clearTimeout(timer);
+  const failure = result.exitCode === undefined ? (result.originalMessage ?? `ended by ${result.signal}`) : '';
+  return { stdout: result.stdout ?? '', stderr: result.stderr ?? '', exitCode: result.exitCode, timedOut, failure };
+}
+
+function endGroup(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // The group ended by itself between the deadline and here.
+  }
+}

@@ -1,0 +1,78 @@
+/** The nat table of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
+import { run, ToolError } from '../exec.ts';
+import type { Family } from '../net/ip.ts';
+import { sameRule } from './rule.ts';
+
+/** Chains by name, each with its rules in order, as `iptables-save` prints them after `-A CHAIN `. */
+export type NatTable = ReadonlyMap<string, readonly string[]>;
+
+/** Seconds that iptables waits for the xtables lock. */
+const LOCK_WAIT_S = 20;
+
+const TOOLS = {
+  4: { save: 'iptables-save', restore: 'iptables-restore' },
+  6: { save: 'ip6tables-save', restore: 'ip6tables-restore' },
+} as const;
+
+/** What the kernel holds now. Throws ToolError. */
+export function saveNat(family: Family): NatTable {
+  return parseNat(run(TOOLS[family].save, ['-t', 'nat']));
+}
+
+/** Parses the output of `iptables-save -t nat`. */
+export function parseNat(text: string): NatTable {
+  const chains = new Map<string, string[]>();
+  for (const line of text.split('\n')) {
+    const chain = /^:(\S+) /.exec(line)?.[1];
+    if (chain !== undefined) chains.set(chain, chains.get(chain) ?? []);
+    const rule = /^-A (\S+) (.*)$/.exec(line);
+    if (rule?.[1] !== undefined && rule[2] !== undefined) {
+      chains.set(rule[1], [...(chains.get(rule[1]) ?? []), rule[2]]);
+    }
+  }
+  return chains;
+}
+
+/**
+ * One transaction on the nat table: `lines` are commands of iptables-restore (`-N CHAIN`, `-A CHAIN …`, `-D …`, `-X
+ * CHAIN`). All or nothing. Do not declare a chain as `:CHAIN`: that flushes one which exists. Throws ToolError.
+ */
+export function restoreNat(family: Family, lines: readonly string[]): void {
+  if (lines.length === 0) return;
+  const input = ['*nat', ...lines, 'COMMIT', ''].join('\n');
+  run(TOOLS[family].restore, ['--noflush', `--wait=${LOCK_WAIT_S}`], { input, timeoutMs: (LOCK_WAIT_S + 10) * 1000 });
+}
+
+/** True when the table's `chain` holds `rule` (its text after `-A CHAIN `). */
+export function hasRule(table: NatTable, chain: string, rule: string): boolean {
+  return table.get(chain)?.some((present) => sameRule(present, rule)) === true;
+}
+
+/** How often a plan is made again after another process changed the table between looking and writing. */
+const MAX_ATTEMPTS = 20;
+
+/**
+ * Writes `plan(undefined)`, the optimistic transaction that supposes the usual state; when the kernel refuses it,
+ * looks and writes `plan(table)`, again and again while others change the table at the same time. A plan without
+ * lines is done. Throws the last ToolError.
+ */
+export function applyNat(family: Family, plan: (table: NatTable | undefined) => readonly string[]): void {
+  let table: NatTable | undefined;
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      restoreNat(family, plan(table));
+      return;
+    } catch (error) {
+      if (!(error instanceof ToolError) || error.exitCode === undefined || attempt === MAX_ATTEMPTS) throw error;
+      const seen = saveNat(family);
+      // The same refusal of a plan made for exactly this state is no race.
+      if (table !== undefined && sameTable(table, seen)) throw error;
+      table = seen;
+    }
+  }
+}
+
+function sameTable(one: NatTable, two: NatTable): boolean {
+  const text = (table: NatTable) => JSON.stringify([...table].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return text(one) === text(two);
+}
