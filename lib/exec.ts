@@ -18,8 +18,10 @@ export class ToolError extends CniError {
   /** `undefined` when a signal or the deadline ended it. */
   readonly exitCode: number | undefined;
   readonly stderr: string;
+  /** What it printed before it failed. */
+  readonly stdout: string;
 
-  constructor(tool: string, exitCode: number | undefined, stderr: string, how: string) {
+  constructor(tool: string, { exitCode, stderr, stdout }: ToolOutput, how: string) {
     const firstLine = stderr.trim().split('\n')[0] ?? '';
     super(code.toolFailed, `${tool} failed${firstLine === '' ? '' : `: ${firstLine}`}`, {
       details: [how, stderr.trim()].filter((text) => text !== '').join(': '),
@@ -27,7 +29,14 @@ export class ToolError extends CniError {
     this.tool = tool;
     this.exitCode = exitCode;
     this.stderr = stderr;
+    this.stdout = stdout;
   }
+}
+
+interface ToolOutput {
+  readonly exitCode: number | undefined;
+  readonly stderr: string;
+  readonly stdout: string;
 }
 
 export interface RunOptions {
@@ -76,7 +85,8 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
     stripFinalNewline: false,
   });
   if (!result.failed) return result.stdout;
-  throw new ToolError(tool, result.exitCode, result.stderr ?? '', howItEnded(tool, args, result, timeoutMs));
+  const { exitCode, stdout = '', stderr = '' } = result;
+  throw new ToolError(tool, { exitCode, stdout, stderr }, howItEnded(tool, args, result, timeoutMs));
 }
 
 interface Ending {

@@ -1,4 +1,5 @@
 /** The nat table of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
+import { CniError, code } from '../cni/errors.ts';
 import { run, ToolError } from '../exec.ts';
 import type { Family } from '../net/ip.ts';
 import { sameRule } from './rule.ts';
@@ -27,7 +28,9 @@ export function parseNat(text: string): NatTable {
     if (chain !== undefined) chains.set(chain, chains.get(chain) ?? []);
     const rule = /^-A (\S+) (.*)$/.exec(line);
     if (rule?.[1] !== undefined && rule[2] !== undefined) {
-      chains.set(rule[1], [...(chains.get(rule[1]) ?? []), rule[2]]);
+      const rules = chains.get(rule[1]);
+      if (rules === undefined) chains.set(rule[1], [rule[2]]);
+      else rules.push(rule[2]);
     }
   }
   return chains;
@@ -54,22 +57,38 @@ const MAX_ATTEMPTS = 20;
 /**
  * Writes `plan(undefined)`, the optimistic transaction that supposes the usual state; when the kernel refuses it,
  * looks and writes `plan(table)`, again and again while others change the table at the same time. A plan without
- * lines is done. Throws the last ToolError.
+ * lines is done. Whoever has looked already gives what it saw as `seen`. Returns the lines written.
+ * Throws the last ToolError; nothing is written then.
  */
-export function applyNat(family: Family, plan: (table: NatTable | undefined) => readonly string[]): void {
-  let table: NatTable | undefined;
+export function applyNat(
+  family: Family,
+  plan: (table: NatTable | undefined) => readonly string[],
+  seen?: NatTable,
+): readonly string[] {
+  let table = seen;
   for (let attempt = 1; ; attempt += 1) {
+    const lines = plan(table);
     try {
-      restoreNat(family, plan(table));
-      return;
+      restoreNat(family, lines);
+      return lines;
     } catch (error) {
       if (!(error instanceof ToolError) || error.exitCode === undefined || attempt === MAX_ATTEMPTS) throw error;
-      const seen = saveNat(family);
+      if (error.stderr.includes('xtables lock')) throw lockHeld(family, error);
+      const now = saveNat(family);
       // The same refusal of a plan made for exactly this state is no race.
-      if (table !== undefined && sameTable(table, seen)) throw error;
-      table = seen;
+      if (table !== undefined && sameTable(table, now)) throw error;
+      table = now;
     }
   }
+}
+
+/** Looking would only wait once more. */
+function lockHeld(family: Family, cause: ToolError): CniError {
+  return new CniError(
+    code.tryAgainLater,
+    `cannot change the IPv${family} nat table: another process held the xtables lock for ${LOCK_WAIT_S} s`,
+    { details: `"fuser -v /run/xtables.lock" names the holder; ${cause.stderr.trim().split('\n').at(-1)}`, cause },
+  );
 }
 
 function sameTable(one: NatTable, two: NatTable): boolean {

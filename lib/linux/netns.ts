@@ -1,5 +1,5 @@
 /** Network namespaces by path: which a path leads to, and running code inside one (network_namespaces(7)). */
-import { closeSync, fstatSync, openSync, statfsSync, statSync } from 'node:fs';
+import { closeSync, openSync, statfsSync, statSync } from 'node:fs';
 import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
 import { setNetns } from './libc.ts';
 
@@ -23,18 +23,14 @@ export function netnsState(path: string): NetnsState {
   }
 }
 
-/** Throws code 8 unless `path` leads to a network namespace; says what to look at. */
-export function requireNetns(path: string): void {
-  const state = netnsState(path);
-  if (state === 'netns') return;
-  throw netnsError(path, state === 'absent' ? 'no such file or directory' : 'it is no network namespace');
-}
-
 /** True when `path` leads to the namespace that this process is in. A path that cannot be looked at is not. */
 export function isOwnNetns(path: string): boolean {
-  const own = statSync(OWN, { throwIfNoEntry: false });
-  if (own === undefined)
-    throw new CniError(code.invalidNetns, "get plugin's netns failed", { details: `cannot read ${OWN}` });
+  const own = statOrUndefined(OWN);
+  if (own === undefined) {
+    throw new CniError(code.invalidNetns, "get plugin's netns failed", {
+      details: `cannot read ${OWN}; is /proc mounted?`,
+    });
+  }
   const other = statOrUndefined(path);
   return other !== undefined && other.dev === own.dev && other.ino === own.ino;
 }
@@ -48,19 +44,35 @@ function statOrUndefined(path: string) {
   }
 }
 
-/**
- * Runs `action` inside the namespace at `path`: its /proc/sys/net, its /proc/net, and every child it starts. It must
- * be synchronous: the whole thread is inside. Throws code 8.
- */
-export function inNetns<T>(path: string, action: () => T): T {
+/** An open network namespace: it stays the same one, whatever happens to its path. */
+export interface Netns extends Disposable {
+  /** A path without odd characters that leads to it for our children: `/proc/PID/fd/N`. */
+  readonly fdPath: string;
+  /**
+   * Runs `action` inside: its /proc/sys/net, its /proc/net and every child it starts belong to this namespace. It
+   * must be synchronous, since the whole thread is inside.
+   */
+  run<T>(action: () => T): T;
+}
+
+/** Opens the namespace at `path`. Throws code 8. */
+export function openNetns(path: string): Netns {
+  const state = netnsState(path);
+  if (state !== 'netns') {
+    throw netnsError(path, state === 'absent' ? 'no such file or directory' : 'it is no network namespace');
+  }
+  const fd = openOr8(path);
+  return {
+    fdPath: `/proc/${process.pid}/fd/${fd}`,
+    run: (action) => runInside(fd, action),
+    [Symbol.dispose]: () => closeSync(fd),
+  };
+}
+
+function runInside<T>(fd: number, action: () => T): T {
   const home = openSync(OWN, 'r');
   try {
-    const away = openNetns(path);
-    try {
-      setNetns(away);
-    } finally {
-      closeSync(away);
-    }
+    setNetns(fd);
     try {
       return action();
     } finally {
@@ -71,16 +83,12 @@ export function inNetns<T>(path: string, action: () => T): T {
   }
 }
 
-function openNetns(path: string): number {
-  requireNetns(path);
+function openOr8(path: string): number {
   try {
-    const fd = openSync(path, 'r');
-    if (fstatSync(fd).isFile()) return fd;
-    closeSync(fd);
+    return openSync(path, 'r');
   } catch (error) {
     throw netnsError(path, messageOf(error), error);
   }
-  throw netnsError(path, 'it is no network namespace');
 }
 
 function netnsError(path: string, state: string, cause?: unknown): CniError {

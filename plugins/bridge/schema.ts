@@ -1,0 +1,156 @@
+/** The bridge plugin's configuration: keys, defaults and the rules between them, so that a plan gets possible input. */
+import * as z from 'zod/mini';
+import { parseArgs } from '../../lib/cni/args.ts';
+import { CniError, code } from '../../lib/cni/errors.ts';
+import { decode } from '../../lib/cni/json.ts';
+import { ifnameProblem, quoteShort } from '../../lib/cni/names.ts';
+import type { Call } from '../../lib/cni/plugin.ts';
+import type { Dns } from '../../lib/cni/result.ts';
+import { atLeast } from '../../lib/cni/version.ts';
+import { parseMac } from '../../lib/net/mac.ts';
+
+const flag = z._default(z.boolean(), false);
+const texts = z.optional(z.array(z.string()));
+
+const schema = z.object({
+  bridge: z._default(z.string(), 'cni0'),
+  isGateway: flag,
+  isDefaultGateway: flag,
+  forceAddress: flag,
+  ipMasq: flag,
+  ipMasqBackend: z._default(z.string(), ''),
+  mtu: z._default(z.int().check(z.minimum(0), z.maximum(65535)), 0),
+  hairpinMode: flag,
+  promiscMode: flag,
+  vlan: z._default(z.int(), 0),
+  vlanTrunk: z.optional(z.array(z.unknown())),
+  preserveDefaultVlan: flag,
+  macspoofchk: flag,
+  enabledad: flag,
+  disableContainerInterface: flag,
+  portIsolation: flag,
+  ipamTimeoutSeconds: z._default(z.int().check(z.minimum(1), z.maximum(3600)), 120),
+  ipam: z._default(z.object({ type: z._default(z.string(), '') }), { type: '' }),
+  dns: z.optional(z.object({ nameservers: texts, domain: z.optional(z.string()), search: texts, options: texts })),
+  args: z.optional(z.object({ cni: z.optional(z.object({ mac: z.optional(z.string()) })) })),
+  runtimeConfig: z.optional(z.object({ mac: z.optional(z.string()) })),
+});
+
+type Keys = z.output<typeof schema>;
+
+export interface BridgeConfig {
+  /** Name of the bridge. */
+  readonly bridge: string;
+  readonly isGateway: boolean;
+  readonly isDefaultGateway: boolean;
+  readonly forceAddress: boolean;
+  readonly ipMasq: boolean;
+  /** Bytes; `undefined` leaves it to the kernel. */
+  readonly mtu: number | undefined;
+  readonly hairpinMode: boolean;
+  readonly promiscMode: boolean;
+  /** '' for a bridge without addresses (layer 2 only). */
+  readonly ipamType: string;
+  readonly ipamTimeoutMs: number;
+  /** Replaces the IPAM plugin's when present. */
+  readonly dns: Dns | undefined;
+  /** The container's MAC address asked for. */
+  readonly mac: string | undefined;
+}
+
+/** Throws code 7 for a configuration that is wrong or asks for what is not there, 4 for bad CNI_ARGS. */
+export function parseConfig(call: Call): BridgeConfig {
+  const keys = decode(schema, call.config.raw, 'bridge configuration');
+  requireBridgeName(keys.bridge);
+  // DEL takes away what it can of an attachment that another bridge plugin made with such a key.
+  if (call.verb !== 'DEL') refuseUnsupported(keys);
+  if (keys.hairpinMode && keys.promiscMode) {
+    throw invalid(
+      'cannot set hairpin mode and promiscuous mode at the same time',
+      'remove "hairpinMode" or "promiscMode"',
+    );
+  }
+  requireDescribable(call, keys);
+  return {
+    bridge: keys.bridge,
+    isGateway: keys.isGateway || keys.isDefaultGateway,
+    isDefaultGateway: keys.isDefaultGateway,
+    forceAddress: keys.forceAddress,
+    ipMasq: keys.ipMasq,
+    mtu: keys.mtu === 0 ? undefined : keys.mtu,
+    hairpinMode: keys.hairpinMode,
+    promiscMode: keys.promiscMode,
+    ipamType: keys.ipam.type,
+    ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
+    dns: configuredDns(keys.dns),
+    mac: requestedMac(call, keys),
+  };
+}
+
+function requireBridgeName(name: string): void {
+  const problem = ifnameProblem(name);
+  if (problem !== undefined)
+    throw invalid(`invalid "bridge" ${quoteShort(name)}: ${problem.message}`, 'use at most 15 letters, digits, - . _');
+}
+
+/** Keys of the reference that are not built yet. A key at its default asks for nothing. */
+function refuseUnsupported(keys: Keys): void {
+  const asked = [
+    keys.vlan !== 0 && 'vlan',
+    keys.vlanTrunk !== undefined && 'vlanTrunk',
+    keys.preserveDefaultVlan && 'preserveDefaultVlan',
+    keys.macspoofchk && 'macspoofchk',
+    keys.enabledad && 'enabledad',
+    keys.disableContainerInterface && 'disableContainerInterface',
+    keys.portIsolation && 'portIsolation',
+    !['', 'iptables'].includes(keys.ipMasqBackend) && `ipMasqBackend ${JSON.stringify(keys.ipMasqBackend)}`,
+  ].filter((key) => key !== false);
+  if (asked.length === 0) return;
+  throw new CniError(
+    code.invalidConfig,
+    `cannot do what the bridge configuration asks for: ${asked.join(', ')} is not supported yet`,
+    {
+      details: 'remove the key, or use the reference bridge plugin for this network',
+    },
+  );
+}
+
+/** Results before 0.3.0 have no form for an attachment without addresses: say so before anything is built. */
+function requireDescribable(call: Call, keys: Keys): void {
+  if (
+    call.verb !== 'ADD' ||
+    keys.ipam.type !== '' ||
+    atLeast(call.config.cniVersion === '' ? '0' : call.config.cniVersion, '0.3.0')
+  )
+    return;
+  throw invalid(
+    `cannot describe an attachment without addresses in a result of version ${call.config.cniVersion || '0.1.0'}`,
+    'set "cniVersion" to 0.3.0 or newer, or configure "ipam"',
+  );
+}
+
+function configuredDns(dns: Keys['dns']): Dns | undefined {
+  if (dns === undefined) return undefined;
+  const { domain = '', nameservers, search, options } = dns;
+  const given = domain !== '' || [nameservers, search, options].some((list) => list !== undefined);
+  if (!given) return undefined;
+  return { domain, nameservers: nameservers ?? [], search: search ?? [], options: options ?? [] };
+}
+
+/** Precedence as the reference's: runtimeConfig, then args.cni, then CNI_ARGS. */
+function requestedMac(call: Call, keys: Keys): string | undefined {
+  const fromArgs = parseArgs(call.args, ['MAC']).MAC;
+  const text = [keys.runtimeConfig?.mac, keys.args?.cni?.mac, fromArgs].find((mac) => mac !== undefined && mac !== '');
+  if (text === undefined) return undefined;
+  const mac = parseMac(text);
+  if (mac === undefined)
+    throw invalid(
+      `cannot use MAC address ${quoteShort(text)}: it is no unicast MAC address`,
+      'write it like 02:42:ac:11:00:02',
+    );
+  return mac;
+}
+
+function invalid(message: string, details: string): CniError {
+  return new CniError(code.invalidConfig, message, { details });
+}
