@@ -1,0 +1,48 @@
+# nodecni. Each target installs what it needs by itself; `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test check bench install clean npm root
+MAKEFLAGS += --no-print-directory
+
+CNI_BIN_DIR ?= /opt/cni/bin
+DESTDIR ?=
+
+# The pinned runtime. The machine's own Node only ever runs npm.
+NODE := node_modules/node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)/bin/node
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+build: npm ## make dist/bin: one executable under five names
+	@test/support/setup-debian.sh build
+	@$(NODE) lib/sea/build.ts
+
+demo: root build ## watch two containers get a network, use it and leave no trace (root, nothing of the host is touched)
+	@test/support/setup-debian.sh network
+	@test/support/private-namespace.sh $(NODE) test/demo/demo.ts
+
+test: root build ## unit and end-to-end tests against the real kernel and the reference plugins (root)
+	@test/support/setup-debian.sh network tests
+	@test/support/setup-peers.sh
+	@test/support/private-namespace.sh $(NODE) test/support/run-tests.ts
+
+check: npm ## format, lint, import cycles, types, unit tests (no root)
+	@$(NODE) node_modules/@biomejs/biome/bin/biome check --error-on-warnings --diagnostic-level=warn
+	@$(NODE) node_modules/typescript/bin/tsc --noEmit
+	@$(NODE) node_modules/vitest/vitest.mjs run --project unit
+
+bench: build ## measure start-up next to the bare runtime (BENCH=--json for machines)
+	@$(NODE) test/bench/bench.ts $(BENCH)
+
+install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
+	@$(NODE) lib/sea/install.ts '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
+
+clean: ## remove what the build made (downloads in .cache and node_modules stay)
+	@rm -rf dist
+
+npm:
+	@test/support/setup-npm.sh
+
+# First of all, so that nobody waits for a build that cannot be used.
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo 'this needs root, for network namespaces of its own: run it with sudo' >&2; exit 1; }

@@ -1,0 +1,48 @@
+/** Installing into a folder in use: one inode under all names, others' files untouched, no drafts left. */
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { executableNames } from '../../../../lib/sea/names.ts';
+import { place } from '../../../../lib/sea/place.ts';
+
+let root: string;
+let target: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'place-'));
+  target = join(root, 'opt/cni/bin');
+});
+
+afterEach(() => rmSync(root, { recursive: true }));
+
+test('place() installs all names as one executable file and leaves other plugins alone', () => {
+  mkdirSync(target, { recursive: true });
+  writeFileSync(join(target, 'firewall'), 'go');
+  writeFileSync(join(target, 'bridge'), 'go');
+  placeVersion('new');
+  expect(readdirSync(target).sort()).toEqual(['.nodecni-lib', ...executableNames, 'firewall'].sort());
+  expect(readFileSync(join(target, 'firewall'), 'utf8')).toBe('go');
+  expect(readFileSync(join(target, 'cnictl'), 'utf8')).toBe('new');
+  const bridge = statSync(join(target, 'bridge'));
+  expect({ mode: bridge.mode & 0o777, links: bridge.nlink }).toEqual({ mode: 0o755, links: executableNames.length });
+  expect(readdirSync(join(target, '.nodecni-lib'))).toEqual(['libx.so.1']);
+});
+
+test('place() replaces an older version by a new inode, since a running one cannot be written to', () => {
+  placeVersion('old');
+  const before = statSync(join(target, 'bridge')).ino;
+  placeVersion('new');
+  const inodes = new Set(executableNames.map((name) => statSync(join(target, name)).ino));
+  expect(inodes.size).toBe(1);
+  expect(inodes).not.toContain(before);
+});
+
+function placeVersion(content: string): void {
+  const executable = join(root, 'built');
+  const library = join(root, 'libx.so.1.2');
+  writeFileSync(executable, content);
+  writeFileSync(library, 'elf');
+  place({ executable, libraries: [{ name: 'libx.so.1', path: library }] }, target);
+}
