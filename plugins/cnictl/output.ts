@@ -1,0 +1,56 @@
+/** The one door to stdout, stderr, signals and exit status of cnictl's process. */
+import { fstatSync, writeSync } from 'node:fs';
+import { CniError, code, hasErrno } from '../../lib/cni/errors.ts';
+import type { Host } from '../../lib/cni/plugin.ts';
+
+/** True when a person reads stdout. /dev/null counts too, and nobody minds. */
+export function isTerminal(): boolean {
+  return fstatSync(1).isCharacterDevice();
+}
+
+/** Says what was done and ends the process; status 1 when it could not be said. */
+export function succeed(text: string): never {
+  process.exit(writeAll(1, text === '' ? '' : `${text}\n`) ? 0 : 1);
+}
+
+/** Says what went wrong, in the second line what helps, and ends the process. */
+export function fail(message: string, { hint, status }: { hint: string; status: 1 | 2 }): never {
+  writeAll(2, `cnictl: ${message}\n${hint === '' ? '' : `  ${hint}\n`}`);
+  process.exit(status);
+}
+
+/** What the chain may ask of this process: it sees Ctrl-C and SIGTERM between two plugins, which finish in peace. */
+export function makeHost(): Pick<Host, 'warn' | 'checkpoint'> {
+  let received: string | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.on(signal, () => {
+      received = signal;
+    });
+  }
+  return {
+    warn(message) {
+      writeAll(2, `${message}\n`);
+    },
+    async checkpoint() {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (received === undefined) return;
+      throw new CniError(code.interrupted, `interrupted by ${received}`);
+    },
+  };
+}
+
+/** Writes all of `text`; false when nobody reads any more. */
+function writeAll(fd: 1 | 2, text: string): boolean {
+  const bytes = Buffer.from(text);
+  let offset = 0;
+  while (offset < bytes.length) {
+    try {
+      offset += writeSync(fd, bytes, offset);
+    } catch (error) {
+      // A terminal or pipe set to non-blocking by whoever made it: full for now.
+      if (hasErrno(error, 'EAGAIN')) continue;
+      return false;
+    }
+  }
+  return true;
+}
