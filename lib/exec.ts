@@ -55,13 +55,22 @@ export function findTool(tool: string): string | undefined {
   const fromPath = (process.env.PATH ?? '').split(':').filter((folder) => folder.startsWith('/'));
   for (const folder of [...TOOL_FOLDERS, ...fromPath]) {
     const path = `${folder}/${tool}`;
-    const stat = statSync(path, { throwIfNoEntry: false });
-    if (stat?.isFile() === true && (stat.mode & 0o111) !== 0) {
+    if (isExecutable(path)) {
       found.set(tool, path);
       return path;
     }
   }
   return undefined;
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.isFile() === true && (stat.mode & 0o111) !== 0;
+  } catch {
+    // A folder in PATH that cannot be searched, or is none, holds no tool for us.
+    return false;
+  }
 }
 
 /** Forgets what findTool() found: the startup snapshot must not carry the build machine's paths. */
@@ -126,14 +135,33 @@ export interface PluginOutcome {
   readonly failure: string;
 }
 
+export interface PluginRun {
+  /** The whole environment. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: string;
+  readonly timeoutMs: number;
+}
+
+/** An executable that is being replaced is busy for a moment. The reference tries as often, at this pace. */
+const BUSY_ATTEMPTS = 6;
+const BUSY_PAUSE_MS = 1000;
+
 /**
  * Runs another CNI plugin with `env` and `stdin`, in a process group of its own that is ended whole when the deadline
  * passes. Asynchronous, so that the deadline can reach the group and a SIGTERM is seen meanwhile.
  */
-export async function runPlugin(
+export async function runPlugin(path: string, plugin: PluginRun): Promise<PluginOutcome> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { isBusy, ...outcome } = await runPluginOnce(path, plugin);
+    if (!isBusy || attempt === BUSY_ATTEMPTS) return outcome;
+    await new Promise((resolve) => setTimeout(resolve, BUSY_PAUSE_MS));
+  }
+}
+
+async function runPluginOnce(
   path: string,
-  { env, stdin, timeoutMs }: { env: Readonly<Record<string, string | undefined>>; stdin: string; timeoutMs: number },
-): Promise<PluginOutcome> {
+  { env, stdin, timeoutMs }: PluginRun,
+): Promise<PluginOutcome & { isBusy: boolean }> {
   const child = execa(path, [], {
     env: env as Record<string, string>,
     extendEnv: false,
@@ -148,11 +176,21 @@ export async function runPlugin(
   const timer = setTimeout(() => {
     timedOut = true;
     endGroup(child.pid);
+    // A descendant that left the group may hold the other ends; nobody waits for it past the deadline.
+    child.stdout.destroy();
+    child.stderr.destroy();
   }, timeoutMs);
   const result = await child;
   clearTimeout(timer);
   const failure = result.exitCode === undefined ? (result.originalMessage ?? `ended by ${result.signal}`) : '';
-  return { stdout: result.stdout ?? '', stderr: result.stderr ?? '', exitCode: result.exitCode, timedOut, failure };
+  return {
+    stdout: result.stdout ?? '',
+    stderr: result.stderr ?? '',
+    exitCode: result.exitCode,
+    timedOut,
+    failure,
+    isBusy: result.code === 'ETXTBSY',
+  };
 }
 
 function endGroup(pid: number | undefined): void {

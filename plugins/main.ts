@@ -27,7 +27,7 @@ async function main(): Promise<void> {
 }
 
 if (v8.startupSnapshot.isBuildingSnapshot()) {
-  warmUp();
+  warmUp(plugins);
   v8.startupSnapshot.setDeserializeMainFunction(() => {
     void main();
   });

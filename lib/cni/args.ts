@@ -8,7 +8,8 @@ import { CniError, code } from './errors.ts';
 export function parseArgs<K extends string>(text: string, known: readonly K[]): Partial<Record<K, string>> {
   if (text === '') return {};
   const pairs = text.split(';').map(parsePair);
-  const ignoreUnknown = pairs.some(([key, value]) => key === 'IgnoreUnknown' && isTrue(value));
+  const flags = pairs.filter(([key]) => key === 'IgnoreUnknown').map(([, value]) => isTrue(value));
+  const ignoreUnknown = flags.at(-1) === true;
   const isKnown = (key: string): key is K => (known as readonly string[]).includes(key);
   const unknown = pairs.filter(([key]) => key !== 'IgnoreUnknown' && !isKnown(key));
   if (unknown.length > 0 && !ignoreUnknown) {

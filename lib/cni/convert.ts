@@ -3,7 +3,7 @@
  * shape loses is documented at its renderer. Key order is the reference's (its 1.x results sort their keys).
  */
 import * as z from 'zod/mini';
-import { parseCidr } from '../net/ip.ts';
+import { formatCidr, parseCidr, parseIp } from '../net/ip.ts';
 import { CniError, code } from './errors.ts';
 import { decode, isObject, type JsonObject } from './json.ts';
 import type { Dns, Interface, IpConfig, Result, Route } from './result.ts';
@@ -167,7 +167,11 @@ function requireSameShape(value: JsonObject, shape: ResultShape, what: string): 
 
 const versionOnly = z.object({ cniVersion: z.optional(z.string()) });
 
-const cidr = z.string().check(z.refine((text) => parseCidr(text) !== undefined, 'is no CIDR like 10.1.0.5/24'));
+const cidr = canonical((text) => {
+  const parsed = parseCidr(text);
+  return parsed && formatCidr(parsed);
+}, 'is no CIDR like 10.1.0.5/24');
+const address = z.optional(canonical((text) => (text === '' ? '' : parseIp(text)?.text), 'is no IP address'));
 const index = z.optional(z.int());
 const number = z.optional(z.int());
 const text = z.optional(z.string());
@@ -175,7 +179,7 @@ const texts = z.optional(z.array(z.string()));
 
 const routeSchema = z.object({
   dst: cidr,
-  gw: text,
+  gw: address,
   mtu: number,
   advmss: number,
   priority: number,
@@ -183,7 +187,7 @@ const routeSchema = z.object({
   scope: number,
 });
 const dnsSchema = z.object({ nameservers: texts, domain: text, search: texts, options: texts });
-const familySchema = z.object({ ip: cidr, gateway: text, routes: z._default(z.array(routeSchema), []) });
+const familySchema = z.object({ ip: cidr, gateway: address, routes: z._default(z.array(routeSchema), []) });
 const interfaceSchema = z.object({
   name: z._default(z.string(), ''),
   mac: text,
@@ -193,9 +197,21 @@ const interfaceSchema = z.object({
   pciID: text,
 });
 
+/** A text that is printed as Go prints it, however another plugin wrote it. */
+function canonical(read: (text: string) => string | undefined, problem: string) {
+  return z.pipe(
+    z.string(),
+    z.transform((text, context) => {
+      const value = read(text);
+      if (value === undefined) context.issues.push({ code: 'custom', message: problem, input: text });
+      return value ?? text;
+    }),
+  );
+}
+
 const currentSchema = z.object({
   interfaces: z._default(z.array(interfaceSchema), []),
-  ips: z._default(z.array(z.object({ address: cidr, gateway: text, interface: index })), []),
+  ips: z._default(z.array(z.object({ address: cidr, gateway: address, interface: index })), []),
   routes: z._default(z.array(routeSchema), []),
   dns: z._default(dnsSchema, {}),
 });

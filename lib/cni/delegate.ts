@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { type PluginOutcome, runPlugin } from '../exec.ts';
 import { buildId } from '../sea/build-info.ts';
+import { readTrailer, trailerLength } from '../sea/trailer.ts';
 import { parseResult, renderResult } from './convert.ts';
 import { CniError, code } from './errors.ts';
 import { encodeCompact, isObject } from './json.ts';
@@ -64,9 +65,6 @@ function isRegularFile(path: string): boolean {
   }
 }
 
-const TRAILER_MAGIC = 'nodecni-build-id';
-const TRAILER_BYTES = TRAILER_MAGIC.length + 32;
-
 /** True when `path` is this executable or a copy of it: the build writes its id at the end of the file. */
 function isThisBuild(path: string): boolean {
   let fd: number;
@@ -78,10 +76,9 @@ function isThisBuild(path: string): boolean {
   }
   try {
     const { size } = fstatSync(fd);
-    if (size < TRAILER_BYTES) return false;
-    const trailer = Buffer.alloc(TRAILER_BYTES);
-    readSync(fd, trailer, 0, TRAILER_BYTES, size - TRAILER_BYTES);
-    return trailer.toString('latin1') === TRAILER_MAGIC + buildId;
+    const tail = Buffer.alloc(trailerLength);
+    readSync(fd, tail, 0, trailerLength, Math.max(0, size - trailerLength));
+    return readTrailer(tail.toString('latin1')) === buildId;
   } finally {
     closeSync(fd);
   }

@@ -9,7 +9,7 @@ import { asCniError, CniError, code } from './errors.ts';
 import { encode } from './json.ts';
 import type { Call, Host, Plugin } from './plugin.ts';
 import { type Environment, parseNetConf, readEnvironment, VERBS } from './request.ts';
-import { NEWEST, requireVersion, SPEC_VERSIONS } from './version.ts';
+import { DEFAULT_VERSION, isSpecVersion, NEWEST, requireVersion, SPEC_VERSIONS } from './version.ts';
 
 export interface Outcome {
   readonly stdout: string;
@@ -57,8 +57,8 @@ async function answer(invocation: Invocation, command: string, seen: { version: 
       details: `known are ${[...VERBS, 'VERSION'].join(', ')}`,
     });
   }
-  requireVersion(config.cniVersion === '' ? '0.1.0' : config.cniVersion, verb);
-  if (config.cniVersion !== '') seen.version = config.cniVersion;
+  if (isSpecVersion(config.cniVersion)) seen.version = config.cniVersion;
+  requireVersion(config.cniVersion === '' ? DEFAULT_VERSION : config.cniVersion, verb);
   const call: Call = { verb, ...values, config, stdin, env: invocation.env, host: invocation.host };
   if (verb === 'ADD' || verb === 'DEL') refuseOwnNetns(call, invocation.isOwnNetns);
   return perform(invocation.plugin, call);

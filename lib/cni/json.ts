@@ -27,7 +27,7 @@ function escapeHtml(text: string): string {
  * leaves the default). Throws code 7 with one plain sentence naming the key's path; `what` names the object.
  */
 export function decode<T extends z.ZodMiniType>(schema: T, value: unknown, what: string): z.output<T> {
-  const parsed = z.safeParse(schema, foldKeys(schema, value));
+  const parsed = z.safeParse(schema, foldKeys(schema, value), { error: explain });
   if (parsed.success) return parsed.data;
   throw new CniError(code.invalidConfig, `invalid ${what}: ${parsed.error.issues.map(sentence).join('; ')}`);
 }
@@ -36,6 +36,40 @@ function sentence(issue: z.core.$ZodIssue): string {
   const path = issue.path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   const where = path.replace(/^\./, '');
   return where === '' ? issue.message : `"${where}": ${issue.message}`;
+}
+
+/** Zod's own words would be "Invalid input" (zod/mini has no language); a schema's own message comes before this one. */
+function explain(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined ? 'is missing' : `must be ${kindOf(issue.expected)}, not ${shown(issue.input)}`;
+    case 'too_small':
+      return `must be at least ${issue.minimum}, not ${shown(issue.input)}`;
+    case 'too_big':
+      return `must be at most ${issue.maximum}, not ${shown(issue.input)}`;
+    case 'invalid_value':
+      return `must be ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}, not ${shown(issue.input)}`;
+    case 'invalid_format':
+      return `${shown(issue.input)} has the wrong form`;
+    default:
+      return undefined;
+  }
+}
+
+function kindOf(expected: string): string {
+  const kinds: { readonly [type: string]: string } = {
+    int: 'a whole number',
+    boolean: 'true or false',
+    array: 'a list',
+    object: 'an object',
+    record: 'an object',
+  };
+  return kinds[expected] ?? `a ${expected}`;
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 /** Renames the keys of `value` that match one of `schema`'s in another letter case, all the way down. */

@@ -58,6 +58,11 @@ export function requireVersion(version: string, verb: string): SpecVersion {
     });
   }
   if (isSpecVersion(version)) return version;
+  if (verb in SINCE && !atLeast(NEWEST, version)) {
+    throw new CniError(code.incompatibleVersion, `plugin version does not allow ${verb}`, {
+      details: `config is ${JSON.stringify(version)}, the newest version that this plugin speaks is ${NEWEST}`,
+    });
+  }
   const supported = SPEC_VERSIONS.map((known) => JSON.stringify(known)).join(' ');
   throw new CniError(code.incompatibleVersion, 'incompatible CNI versions', {
     details: `config is ${JSON.stringify(version)}, plugin supports [${supported}]`,

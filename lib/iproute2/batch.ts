@@ -49,7 +49,7 @@ function runQuery(queries: readonly IpCommand[], flags: readonly string[]): stri
 
 function isAboutMissingDevices(stderr: string): boolean {
   const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Command failed'));
-  return lines.every((line) => /does not exist|Cannot find device/.test(line));
+  return lines.length > 0 && lines.every((line) => /does not exist|Cannot find device/.test(line));
 }
 
 /** ip prints one JSON array a line; a missing device leaves no line. */

@@ -51,14 +51,29 @@ export function hasRule(table: NatTable, chain: string, rule: string): boolean {
   return table.get(chain)?.some((present) => sameRule(present, rule)) === true;
 }
 
+/**
+ * The same for lines that suppose a state: returns the kernel's refusal, `undefined` when they are written. Throws code
+ * 11 when another process kept the xtables lock, ToolError when there was no answer.
+ */
+export function tryRestoreNat(family: Family, lines: readonly string[]): ToolError | undefined {
+  try {
+    restoreNat(family, lines);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof ToolError) || error.exitCode === undefined) throw error;
+    if (error.stderr.includes('xtables lock')) throw lockHeld(family, error);
+    return error;
+  }
+}
+
 /** How often a plan is made again after another process changed the table between looking and writing. */
 const MAX_ATTEMPTS = 20;
 
 /**
  * Writes `plan(undefined)`, the optimistic transaction that supposes the usual state; when the kernel refuses it,
  * looks and writes `plan(table)`, again and again while others change the table at the same time. A plan without
- * lines is done. Whoever has looked already gives what it saw as `seen`. Returns the lines written.
- * Throws the last ToolError; nothing is written then.
+ * lines is done. Whoever has looked already gives what it saw as `seen`. Returns the lines written. Throws the last
+ * ToolError; nothing is written then.
  */
 export function applyNat(
   family: Family,
@@ -68,21 +83,16 @@ export function applyNat(
   let table = seen;
   for (let attempt = 1; ; attempt += 1) {
     const lines = plan(table);
-    try {
-      restoreNat(family, lines);
-      return lines;
-    } catch (error) {
-      if (!(error instanceof ToolError) || error.exitCode === undefined || attempt === MAX_ATTEMPTS) throw error;
-      if (error.stderr.includes('xtables lock')) throw lockHeld(family, error);
-      const now = saveNat(family);
-      // The same refusal of a plan made for exactly this state is no race.
-      if (table !== undefined && sameTable(table, now)) throw error;
-      table = now;
-    }
+    const refusal = tryRestoreNat(family, lines);
+    if (refusal === undefined) return lines;
+    if (attempt === MAX_ATTEMPTS) throw refusal;
+    const now = saveNat(family);
+    // The same refusal of a plan made for exactly this state is no race.
+    if (table !== undefined && sameTable(table, now)) throw refusal;
+    table = now;
   }
 }
 
-/** Looking would only wait once more. */
 function lockHeld(family: Family, cause: ToolError): CniError {
   return new CniError(
     code.tryAgainLater,

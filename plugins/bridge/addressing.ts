@@ -16,6 +16,9 @@ export interface Addressing {
   readonly dns: Dns;
 }
 
+/** The number of the main routing table (rt_class_t). */
+const MAIN_TABLE = 254;
+
 const ANYWHERE: { readonly [F in Family]: string } = { 4: '0.0.0.0/0', 6: '::/0' };
 
 /** Throws code 104 when the IPAM result cannot be used. */
@@ -50,12 +53,17 @@ function planRoutes(config: BridgeConfig, addresses: readonly Address[], routes:
   for (const { cidr, gateway } of addresses) {
     if (gateway === undefined) continue;
     const dst = ANYWHERE[cidr.ip.family];
-    const at = planned.findIndex((route) => isDefault(route, dst));
+    if (planned.some((route) => route.gw !== undefined && isDefault(route, dst))) continue;
+    const at = planned.findIndex((route) => isDefault(route, dst) && !isApart(route));
     // A default route without gateway would be installed through the same one: the two are one route.
-    if (at === -1) planned.push({ dst, gw: gateway.text });
-    else if (planned[at]?.gw === undefined) planned[at] = { ...planned[at], dst, gw: gateway.text };
+    planned.splice(at === -1 ? planned.length : at, 1, { ...planned[at], dst, gw: gateway.text });
   }
   return planned;
+}
+
+/** True for a route that stands beside another one to the same destination: in a table of its own, or with a metric. */
+function isApart({ table = 0, priority = 0 }: Route): boolean {
+  return priority !== 0 || ![0, MAIN_TABLE].includes(table);
 }
 
 function isDefault(route: Route, dst: string): boolean {
@@ -63,9 +71,9 @@ function isDefault(route: Route, dst: string): boolean {
   return cidr !== undefined && cidr.prefix === 0 && route.dst.includes(':') === dst.includes(':');
 }
 
-/** Where `route` goes: its own gateway, else that of the first address of its family. */
+/** Where `route` goes: its own gateway, else the first one of its family that an address has. */
 export function nextHop(route: Route, addresses: readonly Address[]): string | undefined {
   if (route.gw !== undefined) return route.gw;
   const family = route.dst.includes(':') ? 6 : 4;
-  return addresses.find(({ cidr }) => cidr.ip.family === family)?.gateway?.text;
+  return addresses.find(({ gateway }) => gateway?.family === family)?.gateway?.text;
 }

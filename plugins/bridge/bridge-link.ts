@@ -29,9 +29,14 @@ export function ensureBridge(config: BridgeConfig, gateways: readonly Cidr[]): s
   }
 }
 
-/** Also tells apart two looks of which one was before another ADD's batch had ended. */
+/**
+ * By what a plan looks at (a bridge's timers differ at each look); it also tells apart two looks of which one was before
+ * another ADD's batch had ended.
+ */
 function sameLink(one: LinkInfo | undefined, two: LinkInfo | undefined): boolean {
-  return JSON.stringify(one) === JSON.stringify(two);
+  const seen = (link: LinkInfo | undefined) =>
+    link && [link.ifindex, link.address, link.flags, link.linkinfo?.info_kind, link.addr_info];
+  return JSON.stringify(seen(one)) === JSON.stringify(seen(two));
 }
 
 function refuseRouterAdvertisements(bridge: string): void {
@@ -70,7 +75,9 @@ export function planBridge({ config, gateways, seen, newMac }: BridgeInput): { c
     commands.push(['link', 'set', 'dev', bridge, 'promisc', 'on']);
   if (seen?.flags.includes('UP') !== true) commands.push(['link', 'set', 'dev', bridge, 'up']);
   const wanted = new Map(gateways.map((gateway) => [formatCidr(gateway), gateway]));
-  const addresses = [...wanted].flatMap(([text, gateway]) => planGateway({ config, wanted, seen }, text, gateway));
+  const planned = [...wanted].flatMap(([text, gateway]) => planGateway({ config, wanted, seen }, text, gateway));
+  // Once each: one address can be in the way of two gateways.
+  const addresses = [...new Map(planned.map((command) => [command.join(' '), command])).values()];
   if (seen !== undefined && addresses.length > 0) commands.push(['link', 'set', 'dev', bridge, 'address', mac]);
   return { commands: [...commands, ...addresses], mac };
 }

@@ -213,12 +213,18 @@ function routeProblem({ result, ifname }: Expected, { containerRoutes }: Seen): 
 
 function isRoute(present: RouteInfo, route: Route): boolean {
   const isIpv6 = route.dst.includes(':');
-  const table = route.table === undefined || route.table === 0 || route.table === 254 ? 'main' : String(route.table);
-  if ((present.table ?? 'main') !== table || normalDst(present.dst, isIpv6) !== normalDst(route.dst, isIpv6))
-    return false;
+  if (!isTable(present.table ?? 'main', route.table || 254)) return false;
+  if (normalDst(present.dst, isIpv6) !== normalDst(route.dst, isIpv6)) return false;
   if (present.dst === 'default' && present.gateway?.includes(':') !== isIpv6 && present.gateway !== undefined)
     return false;
   return route.gw === undefined || present.gateway === canonical(route.gw);
+}
+
+/** ip prints names for some tables; which number another name of rt_tables has is the host's affair. */
+function isTable(present: string, wanted: number): boolean {
+  const names: { readonly [name: string]: number } = { default: 253, main: 254, local: 255 };
+  const number = names[present] ?? Number(present);
+  return Number.isNaN(number) || number === wanted;
 }
 
 /** ip prints the default route as a word and host routes without their length. */

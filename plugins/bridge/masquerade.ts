@@ -5,7 +5,7 @@
 import { chainName } from '../../lib/iptables/chain-name.ts';
 import { applyNat, hasRule, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
 import { comment, hostCidr, words } from '../../lib/iptables/rule.ts';
-import { type Cidr, type Family, networkText } from '../../lib/net/ip.ts';
+import { type Cidr, type Family, formatCidr, networkText } from '../../lib/net/ip.ts';
 
 /** Whose rules: the reference names its chain by these two, so two interfaces of one container share it. */
 export interface Owner {
@@ -34,7 +34,9 @@ export function removeMasquerade(owner: Owner, family: Family, addresses: Addres
     applyNat(family, (table) => planUnmasquerade(owner, addresses, table ?? new Map()), saveNat(family));
     return;
   }
-  const only = addresses.only.filter(({ ip }) => ip.family === family);
+  // Once each: the kernel refuses to delete a rule twice, and what ADD recorded is mostly what was found, too.
+  const byText = new Map(addresses.only.map((cidr) => [formatCidr(cidr), cidr]));
+  const only = [...byText.values()].filter(({ ip }) => ip.family === family);
   if (only.length === 0) return;
   applyNat(family, (table) =>
     table === undefined ? planUsualRemoval(owner, only) : planUnmasquerade(owner, { only }, table),

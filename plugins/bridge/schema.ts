@@ -12,7 +12,8 @@ import { parseMac } from '../../lib/net/mac.ts';
 const flag = z._default(z.boolean(), false);
 const texts = z.optional(z.array(z.string()));
 
-const schema = z.object({
+/** Every key, with its default (README.md holds the same table). */
+export const bridgeSchema = z.object({
   bridge: z._default(z.string(), 'cni0'),
   isGateway: flag,
   isDefaultGateway: flag,
@@ -36,7 +37,7 @@ const schema = z.object({
   runtimeConfig: z.optional(z.object({ mac: z.optional(z.string()) })),
 });
 
-type Keys = z.output<typeof schema>;
+type Keys = z.output<typeof bridgeSchema>;
 
 export interface BridgeConfig {
   /** Name of the bridge. */
@@ -60,17 +61,9 @@ export interface BridgeConfig {
 
 /** Throws code 7 for a configuration that is wrong or asks for what is not there, 4 for bad CNI_ARGS. */
 export function parseConfig(call: Call): BridgeConfig {
-  const keys = decode(schema, call.config.raw, 'bridge configuration');
-  requireBridgeName(keys.bridge);
-  // DEL takes away what it can of an attachment that another bridge plugin made with such a key.
-  if (call.verb !== 'DEL') refuseUnsupported(keys);
-  if (keys.hairpinMode && keys.promiscMode) {
-    throw invalid(
-      'cannot set hairpin mode and promiscuous mode at the same time',
-      'remove "hairpinMode" or "promiscMode"',
-    );
-  }
-  requireDescribable(call, keys);
+  const keys = decode(bridgeSchema, call.config.raw, 'bridge configuration');
+  // DEL needs none of this: it takes away what it can, also of what another bridge plugin made, also after a refused ADD.
+  if (call.verb !== 'DEL') requirePossible(call, keys);
   return {
     bridge: keys.bridge,
     isGateway: keys.isGateway || keys.isDefaultGateway,
@@ -83,14 +76,29 @@ export function parseConfig(call: Call): BridgeConfig {
     ipamType: keys.ipam.type,
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
-    mac: requestedMac(call, keys),
+    mac: call.verb === 'DEL' ? undefined : requestedMac(call, keys),
   };
+}
+
+function requirePossible(call: Call, keys: Keys): void {
+  requireBridgeName(keys.bridge);
+  refuseUnsupported(keys);
+  if (keys.hairpinMode && keys.promiscMode) {
+    throw invalid(
+      'cannot set hairpin mode and promiscuous mode at the same time',
+      'remove "hairpinMode" or "promiscMode"',
+    );
+  }
+  requireDescribable(call, keys);
 }
 
 function requireBridgeName(name: string): void {
   const problem = ifnameProblem(name);
   if (problem !== undefined)
     throw invalid(`invalid "bridge" ${quoteShort(name)}: ${problem.message}`, 'use at most 15 letters, digits, - . _');
+  // The kernel takes it for a pattern: "br%d" would become another new bridge with every ADD.
+  if (name.includes('%'))
+    throw invalid(`invalid "bridge" ${quoteShort(name)}: it contains %`, 'use at most 15 letters, digits, - . _');
 }
 
 /** Keys of the reference that are not built yet. A key at its default asks for nothing. */

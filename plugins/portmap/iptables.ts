@@ -1,0 +1,92 @@
+/** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
+import { findTool } from '../../lib/exec.ts';
+import { applyNat, type NatTable, saveNat, tryRestoreNat } from '../../lib/iptables/nat.ts';
+import { inverseLines } from '../../lib/iptables/nat-lines.ts';
+import { withLock } from '../../lib/linux/lock.ts';
+import type { Family } from '../../lib/net/ip.ts';
+import { type Attachment, type Forwarding, targetOf } from './forwarding.ts';
+import { readSiblings, STATE_FOLDER } from './owner-record.ts';
+import { findMissing, type Neighbours, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from './plan.ts';
+import { dnatChain, rulesOf } from './rules.ts';
+
+/** What STATUS asks for. All come in one package. */
+export const TOOLS = ['iptables-restore', 'iptables-save', 'ip6tables-restore', 'ip6tables-save'];
+
+const LOCK_DEADLINE_MS = 60_000;
+
+export interface Adding {
+  /** What an earlier ADD of the attachment had recorded. */
+  readonly former?: Forwarding | undefined;
+  /** Called while another ADD creates what all containers share. */
+  readonly checkpoint: () => Promise<void>;
+}
+
+/** Adds the rules of one family. Returns the way back. Throws ToolError, or code 11 when a lock was not free in time. */
+export async function addRules(forwarding: Forwarding, family: Family, adding: Adding): Promise<() => void> {
+  const wanted = rulesOf(forwarding, family);
+  if (wanted === undefined) return () => {};
+  const usual = planUsualAdd(wanted);
+  const plan = (table: NatTable | undefined) =>
+    table === undefined ? usual : planAdd(wanted, table, neighboursOf(forwarding, family, adding.former));
+  const written =
+    tryRestoreNat(family, usual) === undefined ? usual : await withTableLock(adding, () => applyNat(family, plan));
+  return () => takeBack(forwarding, family, written);
+}
+
+function neighboursOf(forwarding: Forwarding, family: Family, former: Forwarding | undefined): Neighbours {
+  return {
+    former: former === undefined ? undefined : rulesOf(former, family),
+    living: readSiblings(forwarding).flatMap((sibling) => addressesOf(sibling, family)),
+  };
+}
+
+/**
+ * Two processes at once may both find a shared rule missing, and iptables-nft then adds it twice: when somebody else
+ * commits first, it plays the lines again but skips the creation of chains that are there by now.
+ */
+function withTableLock<T>({ checkpoint }: Adding, action: () => T): Promise<T> {
+  const options = { mode: 0o600, deadlineMs: LOCK_DEADLINE_MS, checkpoint };
+  return withLock(`${STATE_FOLDER}/lock`, options, async () => action());
+}
+
+/** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
+export function removeRules(forwarding: Forwarding, family: Family): void {
+  const wanted = rulesOf(forwarding, family);
+  if (wanted === undefined) return;
+  const { chain, address, entries } = wanted;
+  applyNat(family, (table) =>
+    table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table),
+  );
+}
+
+/**
+ * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to its
+ * addresses, or everything in its chain when they are unknown. A family without its tools has no rules.
+ */
+export function removeFoundRules(attachment: Attachment, family: Family, targets: Forwarding['targets']): void {
+  if (findTool(family === 4 ? 'iptables-save' : 'ip6tables-save') === undefined) return;
+  const chain = dnatChain(attachment);
+  const own = targetOf({ targets }, family)?.ip.text;
+  const isKnown = targets[4] !== undefined || targets[6] !== undefined;
+  const addresses = isKnown ? [own].filter((address) => address !== undefined) : undefined;
+  applyNat(family, (table) => planRemoval({ chain, addresses, entries: [] }, table ?? new Map()), saveNat(family));
+}
+
+/** What is missing of the rules of one family. */
+export function missingRules(forwarding: Forwarding, family: Family): string[] {
+  const wanted = rulesOf(forwarding, family);
+  return wanted === undefined ? [] : findMissing(wanted, saveNat(family));
+}
+
+function addressesOf(forwarding: Forwarding, family: Family): string[] {
+  const target = targetOf(forwarding, family);
+  return target === undefined ? [] : [target.ip.text];
+}
+
+/** Exactly the lines of this call, so that a refused second ADD leaves the first one's rules alone. */
+function takeBack(forwarding: Forwarding, family: Family, written: readonly string[]): void {
+  const chain = dnatChain(forwarding);
+  const back = inverseLines(written, chain);
+  const addresses = addressesOf(forwarding, family);
+  applyNat(family, (table) => (table === undefined ? back : planRemoval({ chain, addresses, entries: [] }, table)));
+}

@@ -1,0 +1,206 @@
+/** The transactions of ADD and DEL and the findings of CHECK, as pure functions of the wanted rules and the nat table. */
+import { hasRule, type NatTable } from '../../lib/iptables/nat.ts';
+import { replaceRules } from '../../lib/iptables/nat-lines.ts';
+import { includesRule, optionOf, ruleKey, sameRule } from '../../lib/iptables/rule.ts';
+import { chainRules, DNAT_CHAIN, type EntryRule, type FamilyRules } from './rules.ts';
+
+/** Whose rules may be in the container's chain beside the wanted ones. */
+export interface Neighbours {
+  /** What an earlier ADD of this attachment wanted. */
+  readonly former: FamilyRules | undefined;
+  /** Addresses of the container's other interfaces on this network. */
+  readonly living: readonly string[];
+}
+
+/**
+ * The usual case, a container seen for the first time on a host that has seen others: refused as a whole when a shared
+ * rule is missing or the container's chain is there already.
+ */
+export function planUsualAdd(wanted: FamilyRules): string[] {
+  return [
+    ...wanted.sharedRules.map(({ chain, rule }) => `-C ${chain} ${rule}`),
+    `-N ${wanted.chain}`,
+    ...chainRules(wanted).map((rule) => `-A ${wanted.chain} ${rule}`),
+    ...wanted.entries.map(({ rule }) => `-A ${DNAT_CHAIN} ${rule}`),
+  ];
+}
+
+/** Adds to `table` what is missing, and takes out what would keep traffic from the wanted address. */
+export function planAdd(wanted: FamilyRules, table: NatTable, neighbours: Neighbours): string[] {
+  const { chain, sharedChains, sharedRules, entries } = wanted;
+  const present = table.get(chain) ?? [];
+  const rules = withMappings(wanted, withoutForwards(present, staleFor(wanted, neighbours)));
+  const jumps = jumpsTo(chain, table);
+  const newJumps = entries.filter((entry) => !jumps.some((rule) => isEntry(rule, entry))).map(({ rule }) => rule);
+  const useful = [...withoutUselessJumps(jumps, rules, entries), ...newJumps];
+  const formerJumps = jumps.filter((rule) => !entries.some((entry) => isEntry(rule, entry)));
+  const spare = (neighbours.former?.entries ?? []).filter((entry) => formerJumps.some((rule) => isEntry(rule, entry)));
+  return [
+    ...[...sharedChains, chain].filter((name) => !table.has(name)).map((name) => `-N ${name}`),
+    ...sharedRules
+      .filter((shared) => !hasRule(table, shared.chain, shared.rule))
+      .map((shared) => `${shared.first ? `-I ${shared.chain} 1` : `-A ${shared.chain}`} ${shared.rule}`),
+    ...replaceRules(chain, present, rules),
+    ...replaceRules(DNAT_CHAIN, jumps, withoutSpareJumps(useful, rules, spare)),
+  ];
+}
+
+/** The usual case: exactly the wanted rules are there, and nothing else is in the chain. Refused as a whole otherwise. */
+export function planUsualRemoval(wanted: FamilyRules): string[] {
+  return [
+    ...wanted.entries.map(({ rule }) => `-D ${DNAT_CHAIN} ${rule}`),
+    ...chainRules(wanted).map((rule) => `-D ${wanted.chain} ${rule}`),
+    `-X ${wanted.chain}`,
+  ];
+}
+
+export interface Removal {
+  readonly chain: string;
+  /** Take out what sends to these; `undefined` when nobody knows any more: all. */
+  readonly addresses: readonly string[] | undefined;
+  /** Rules that lead to the chain and were the attachment's, as far as known. */
+  readonly entries: readonly EntryRule[];
+}
+
+/** Takes one attachment's rules out of `table`, and with its last rule the chain and all that leads to it. */
+export function planRemoval({ chain, addresses, entries }: Removal, table: NatTable): string[] {
+  const present = table.get(chain);
+  if (present === undefined) return [];
+  const rules = withoutForwards(present, ({ address }) => addresses?.includes(address) ?? true);
+  if (forwardsIn(rules).length === 0) return planChainRemoval(chain, table);
+  const jumps = jumpsTo(chain, table);
+  const needed = withoutSpareJumps(jumps, rules, entries);
+  return [
+    ...replaceRules(chain, present, rules),
+    ...replaceRules(DNAT_CHAIN, jumps, withoutUselessJumps(needed, rules, [])),
+  ];
+}
+
+/** The chain with all that it holds and all that leads to it, whoever made it. */
+function planChainRemoval(chain: string, table: NatTable): string[] {
+  const leading = [...table].flatMap(([from, rules]) =>
+    rules.filter((rule) => rule.endsWith(`-j ${chain}`)).map((rule) => `-D ${from} ${rule}`),
+  );
+  return [...leading, ...(table.get(chain) ?? []).map((rule) => `-D ${chain} ${rule}`), `-X ${chain}`];
+}
+
+/** What traffic to the wanted address lacks, each as a part of a sentence: `chain X`, `rule "Y" in chain X`. */
+export function findMissing(wanted: FamilyRules, table: NatTable): string[] {
+  const chains = [...wanted.sharedChains, wanted.chain].filter((chain) => !table.has(chain));
+  const own = new Set((table.get(wanted.chain) ?? []).map(ruleKey));
+  const jumps = jumpsTo(wanted.chain, table);
+  const rules = [
+    ...wanted.sharedRules.filter(({ chain, rule }) => !hasRule(table, chain, rule)),
+    ...chainRules(wanted)
+      .filter((rule) => !own.has(ruleKey(rule)))
+      .map((rule) => ({ chain: wanted.chain, rule })),
+    ...wanted.entries
+      .filter((entry) => !jumps.some((rule) => isEntry(rule, entry)))
+      .map(({ rule }) => ({ chain: DNAT_CHAIN, rule })),
+  ];
+  return [
+    ...chains.map((chain) => `chain ${chain}`),
+    ...rules.filter(({ chain }) => table.has(chain)).map(({ chain, rule }) => `rule "${rule}" in chain ${chain}`),
+  ];
+}
+
+/** One rule that sends to a container. */
+interface Forward {
+  readonly rule: string;
+  /** Protocol and port, and the address of the host if it is narrowed down to one: by these, marks belong to it. */
+  readonly match: string;
+  readonly address: string;
+}
+
+function forwardsIn(rules: readonly string[]): Forward[] {
+  return rules.flatMap((rule) => {
+    const to = optionOf(rule, '--to-destination');
+    const address = to?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
+    return address === undefined ? [] : [{ rule, match: matchOf(rule), address }];
+  });
+}
+
+function matchOf(rule: string): string {
+  return ['-p', '--dport', '-d'].map((option) => optionOf(rule, option) ?? '').join(' ');
+}
+
+/**
+ * Forwards to another address that stand before ours: of an earlier ADD of this attachment, or of one whose DEL never
+ * came. The port leads to this very container either way, so nobody else's traffic is touched.
+ */
+function staleFor(wanted: FamilyRules, { former, living }: Neighbours): (forward: Forward) => boolean {
+  const own = new Set(chainRules(wanted).map(ruleKey));
+  const ownMatches = new Set(wanted.mappings.map(({ dnat }) => matchOf(dnat)));
+  const ours = [wanted.address, former?.address];
+  return ({ rule, match, address }) => {
+    if (own.has(ruleKey(rule)) || living.includes(address)) return false;
+    return ours.includes(address) || ownMatches.has(match);
+  };
+}
+
+/** `rules` without the forwards that `isGone` picks and the marks that none of those left needs. */
+function withoutForwards(rules: readonly string[], isGone: (forward: Forward) => boolean): string[] {
+  const forwards = forwardsIn(rules);
+  const gone = forwards.filter(isGone);
+  if (gone.length === 0) return [...rules];
+  const goneRules = new Set(gone.map(({ rule }) => rule));
+  const left = forwards.filter(({ rule }) => !goneRules.has(rule));
+  const leftRules = new Set(left.map(({ rule }) => rule));
+  const goneMatches = new Set(gone.map(({ match }) => match));
+  for (const { match } of left) goneMatches.delete(match);
+  return rules.filter((rule) => leftRules.has(rule) || !(goneRules.has(rule) || goneMatches.has(matchOf(rule))));
+}
+
+/** `rules` with what the wanted mappings lack: a mark behind its mapping's last rule would never be reached. */
+function withMappings(wanted: FamilyRules, rules: readonly string[]): string[] {
+  const byKey = new Map(rules.map((rule) => [ruleKey(rule), rule]));
+  for (const { marks, dnat } of wanted.mappings) {
+    const missing = marks.filter((mark) => !byKey.has(ruleKey(mark)));
+    if (missing.length > 0) byKey.delete(ruleKey(dnat));
+    for (const rule of [...missing, dnat]) if (!byKey.has(ruleKey(rule))) byKey.set(ruleKey(rule), rule);
+  }
+  return [...byKey.values()];
+}
+
+/** The rules that lead to the chain of a container. */
+function jumpsTo(chain: string, table: NatTable): string[] {
+  return (table.get(DNAT_CHAIN) ?? []).filter((rule) => rule.endsWith(`-j ${chain}`));
+}
+
+/** With conditions, whose words the kernel prints in its own way, "the fixed part and something more" has to do. */
+function isEntry(rule: string, { rule: wanted, fixedPart }: EntryRule): boolean {
+  if (sameRule(wanted, fixedPart)) return sameRule(rule, wanted);
+  return includesRule(rule, fixedPart) && !sameRule(rule, fixedPart);
+}
+
+/** `jumps` without each of `entries`, unless a forward in `rules` is reached through it only. */
+function withoutSpareJumps(jumps: readonly string[], rules: readonly string[], entries: readonly EntryRule[]) {
+  const served = servedPorts(rules);
+  let left = jumps;
+  for (const entry of entries) {
+    const at = left.findIndex((rule) => isEntry(rule, entry));
+    const others = at === -1 ? left : left.toSpliced(at, 1);
+    const reached = new Set(others.flatMap(portsOf));
+    const isNeeded = portsOf(left[at] ?? '').some((port) => served.has(port) && !reached.has(port));
+    if (!isNeeded) left = others;
+  }
+  return left;
+}
+
+/** `jumps` without those for ports that `rules` forward no more, but with those to `keep`. */
+function withoutUselessJumps(jumps: readonly string[], rules: readonly string[], keep: readonly EntryRule[]): string[] {
+  const served = servedPorts(rules);
+  return jumps.filter(
+    (rule) => keep.some((entry) => isEntry(rule, entry)) || portsOf(rule).some((port) => served.has(port)),
+  );
+}
+
+/** `tcp 8080` for each port that a rule with xt_multiport names. */
+function portsOf(rule: string): string[] {
+  const ports = optionOf(rule, '--dports')?.split(',') ?? [];
+  return ports.map((port) => `${optionOf(rule, '-p')} ${port}`);
+}
+
+function servedPorts(rules: readonly string[]): Set<string> {
+  return new Set(forwardsIn(rules).map(({ rule }) => `${optionOf(rule, '-p')} ${optionOf(rule, '--dport')}`));
+}

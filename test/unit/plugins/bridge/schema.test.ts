@@ -1,0 +1,174 @@
+/** The bridge's configuration: defaults, rules between keys, and what each verb makes of a bad one. */
+
+import { describe, expect, test } from 'vitest';
+import { code } from '../../../../lib/cni/errors.ts';
+import { parseConfig } from '../../../../plugins/bridge/schema.ts';
+import { fakeCall } from '../../lib/cni/fake-call.ts';
+import { configured } from './fixtures.ts';
+
+const DEFAULTS = {
+  bridge: 'cni0',
+  isGateway: false,
+  isDefaultGateway: false,
+  forceAddress: false,
+  ipMasq: false,
+  mtu: undefined,
+  hairpinMode: false,
+  promiscMode: false,
+  ipamType: '',
+  ipamTimeoutMs: 120_000,
+  dns: undefined,
+  mac: undefined,
+};
+
+describe('parseConfig() makes of', () => {
+  test.each([
+    [{}, {}],
+    [{ isDefaultGateway: true }, { isDefaultGateway: true, isGateway: true }],
+    [{ ISGATEWAY: true, IpMasq: true }, { isGateway: true, ipMasq: true }],
+    [{ mtu: 0 }, {}],
+    [{ mtu: 1450 }, { mtu: 1450 }],
+    [{ bridge: null, mtu: null, ipam: null, dns: null, args: null, runtimeConfig: null, vlanTrunk: null }, {}],
+    [{ bridge: 'br-lan.5' }, { bridge: 'br-lan.5' }],
+    [{ ipam: {} }, {}],
+    [{ ipam: { type: 'host-local', subnet: '10.0.0.0/8' } }, { ipamType: 'host-local' }],
+    [{ ipamTimeoutSeconds: 5 }, { ipamTimeoutMs: 5000 }],
+    [{ hairpinMode: true }, { hairpinMode: true }],
+    [{ promiscMode: true, forceAddress: true }, { promiscMode: true, forceAddress: true }],
+    [{ ipMasqBackend: 'iptables' }, {}],
+    [{ vlan: 0, macspoofchk: false, portIsolation: false, enabledad: false }, {}],
+    [{ unknown: 1, capabilities: { mac: true } }, {}],
+  ])('%j', (keys, expected) => {
+    expect(configured(keys)).toEqual({ ...DEFAULTS, ...expected });
+  });
+});
+
+const none = { nameservers: [], domain: '', search: [], options: [] };
+
+test.each([
+  [{}, undefined],
+  [{ domain: '' }, undefined],
+  [{ domain: 'x' }, { ...none, domain: 'x' }],
+  [{ nameservers: [] }, none],
+  [{ search: ['a'] }, { ...none, search: ['a'] }],
+  [{ options: ['ndots:5'] }, { ...none, options: ['ndots:5'] }],
+])('"dns" of %j', (dns, expected) => {
+  expect(configured({ dns }).dns).toEqual(expected);
+});
+
+describe('the MAC address', () => {
+  const runtimeConfig = { mac: '02:00:00:00:00:0A' };
+  const args = { cni: { mac: '02-00-00-00-00-0b' } };
+  const env = 'MAC=02:00:00:00:00:0c';
+  test.each([
+    [{ runtimeConfig, args }, env, '02:00:00:00:00:0a'],
+    [{ args }, env, '02:00:00:00:00:0b'],
+    [{ runtimeConfig: { mac: '' }, args }, env, '02:00:00:00:00:0b'],
+    [{}, env, '02:00:00:00:00:0c'],
+    [{ runtimeConfig: {}, args: { cni: { mac: '' } } }, env, '02:00:00:00:00:0c'],
+    [{}, 'MAC=', undefined],
+    [{ mac: '02:00:00:00:00:0d' }, '', undefined],
+  ])('of %j and %j is %s', (keys, cniArgs, expected) => {
+    expect(parseConfig(fakeCall(keys, { args: cniArgs })).mac).toBe(expected);
+  });
+  test.each(['x', '01:00:5e:00:00:01', '00:00:00:00:00:00', '02:00:00:00:00:01\n'])('cannot be %j', (mac) => {
+    expect(() => configured({ runtimeConfig: { mac } })).toThrow(
+      expect.objectContaining({
+        code: code.invalidConfig,
+        message: `cannot use MAC address ${JSON.stringify(mac)}: it is no unicast MAC address`,
+      }),
+    );
+  });
+  test('is looked for in CNI_ARGS alone, whose other keys are refused', () => {
+    expect(() => parseConfig(fakeCall({}, { args: 'IP=10.0.0.5' }))).toThrow(
+      expect.objectContaining({ code: code.invalidEnvironment, message: 'ARGS: unknown args ["IP=10.0.0.5"]' }),
+    );
+    expect(parseConfig(fakeCall({}, { args: 'IP=10.0.0.5;IgnoreUnknown=1' })).mac).toBeUndefined();
+  });
+});
+
+const UNSUPPORTED = [
+  ['vlan', 5, 'vlan'],
+  ['vlan', -1, 'vlan'],
+  ['vlanTrunk', [], 'vlanTrunk'],
+  ['vlanTrunk', [{ id: 5 }], 'vlanTrunk'],
+  ['preserveDefaultVlan', true, 'preserveDefaultVlan'],
+  ['macspoofchk', true, 'macspoofchk'],
+  ['enabledad', true, 'enabledad'],
+  ['disableContainerInterface', true, 'disableContainerInterface'],
+  ['portIsolation', true, 'portIsolation'],
+  ['ipMasqBackend', 'nftables', 'ipMasqBackend "nftables"'],
+] as const;
+
+describe('a key that is not supported yet', () => {
+  test.each(UNSUPPORTED)('%s: %j is refused, but never keeps a DEL from its work', (key, value, named) => {
+    for (const verb of ['ADD', 'CHECK', 'GC', 'STATUS'] as const) {
+      expect(() => configured({ [key]: value }, verb)).toThrow(
+        expect.objectContaining({
+          code: code.invalidConfig,
+          message: `cannot do what the bridge configuration asks for: ${named} is not supported yet`,
+        }),
+      );
+    }
+    expect(configured({ [key]: value }, 'DEL')).toEqual(DEFAULTS);
+  });
+  test('is told with all others', () => {
+    expect(() => configured({ vlan: 5, portIsolation: true })).toThrow(/asks for: vlan, portIsolation is not/);
+  });
+});
+
+describe('what ADD refuses for its values does not keep a DEL from its work', () => {
+  const both = 'cannot set hairpin mode and promiscuous mode at the same time';
+  test.each([
+    [{ hairpinMode: true, promiscMode: true }, both],
+    [{ bridge: '' }, 'invalid "bridge" "": interface name is empty'],
+    [{ bridge: 'x'.repeat(16) }, 'invalid "bridge" "xxxxxxxxxxxxxxxx": interface name is too long'],
+    [{ bridge: '../eth0' }, /^invalid "bridge" "\.\.\/eth0": interface name contains/],
+    [{ bridge: 'br%d' }, 'invalid "bridge" "br%d": it contains %'],
+    [{ runtimeConfig: { mac: 'x' } }, /^cannot use MAC address "x"/],
+  ])('%j', (keys, message) => {
+    const matched = typeof message === 'string' ? message : expect.stringMatching(message);
+    const expected = expect.objectContaining({ code: code.invalidConfig, message: matched });
+    expect(() => configured(keys)).toThrow(expected);
+    expect(() => configured(keys, 'DEL')).not.toThrow();
+  });
+  test('CNI_ARGS', () => {
+    expect(() => parseConfig(fakeCall({}, { args: 'x' }))).toThrow('ARGS: invalid pair "x"');
+    expect(() => parseConfig(fakeCall({}, { args: 'x', verb: 'DEL' }))).not.toThrow();
+  });
+});
+
+describe('what has the wrong form is refused by every verb', () => {
+  test.each([
+    [{ bridge: 5 }, '"bridge": must be a string, not 5'],
+    [{ isGateway: 'true' }, '"isGateway": must be true or false, not "true"'],
+    [{ mtu: '1500' }, '"mtu": must be a number, not "1500"'],
+    [{ mtu: -1 }, '"mtu": must be at least 0, not -1'],
+    [{ mtu: 65_536 }, '"mtu": must be at most 65535, not 65536'],
+    [{ ipam: 'host-local' }, '"ipam": must be an object, not "host-local"'],
+    [{ ipam: { type: 1 } }, '"ipam.type": must be a string, not 1'],
+    [{ dns: { search: 'a' } }, '"dns.search": must be a list, not "a"'],
+    [{ ipamTimeoutSeconds: 0 }, '"ipamTimeoutSeconds": must be at least 1, not 0'],
+    [{ vlan: 'x' }, '"vlan": must be a number, not "x"'],
+  ])('%j', (keys, message) => {
+    for (const verb of ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'] as const) {
+      expect(() => configured(keys, verb)).toThrow(
+        expect.objectContaining({ code: code.invalidConfig, message: `invalid bridge configuration: ${message}` }),
+      );
+    }
+  });
+});
+
+describe('an attachment without addresses', () => {
+  test.each(['', '0.1.0', '0.2.0'])('has no result in version "%s": refused before anything is built', (cniVersion) => {
+    const parse = (keys: object) => configured({ cniVersion, ...keys });
+    expect(() => parse({})).toThrow(
+      `cannot describe an attachment without addresses in a result of version ${cniVersion || '0.1.0'}`,
+    );
+    expect(() => parse({ ipam: { type: 'static' } })).not.toThrow();
+    expect(() => configured({ cniVersion }, 'DEL')).not.toThrow();
+  });
+  test('has one from 0.3.0 on', () => {
+    expect(() => configured({ cniVersion: '0.3.0' })).not.toThrow();
+  });
+});

@@ -1,0 +1,71 @@
+/** Configurations that are taken, and what is said about those that are not. */
+
+import { describe, expect, test } from 'vitest';
+import { type CniError, code } from '../../../../lib/cni/errors.ts';
+import { asksForPorts, parsePortmapConfig } from '../../../../plugins/portmap/schema.ts';
+
+const ports = (...portMappings: unknown[]) => ({ runtimeConfig: { portMappings } });
+const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
+
+test('parsePortmapConfig() fills in the defaults', () => {
+  expect(parsePortmapConfig({ type: 'portmap', capabilities: { portMappings: true } })).toEqual({
+    snat: true,
+    masqAll: false,
+    markMasqBit: 13,
+    conditionsV4: [],
+    conditionsV6: [],
+    mappings: [],
+  });
+});
+
+test('parsePortmapConfig() reads mappings in any spelling', () => {
+  const mapping = { HostPort: 53, containerPort: 5353, protocol: 'UDP', hostIP: '2001:DB8:0::1' };
+  expect(parsePortmapConfig({ RuntimeConfig: { PortMappings: [mapping] } }).mappings).toEqual([
+    { hostPort: 53, containerPort: 5353, protocol: 'udp', spelling: 'UDP', hostIp: '2001:db8::1' },
+  ]);
+});
+
+describe('parsePortmapConfig() refuses', () => {
+  test.each([
+    [ports({ ...web, hostPort: 0 }), /portMappings\[0\]\.hostPort": 0 is no port \(1 to 65535\)/],
+    [ports(web, { ...web, hostPort: 65536 }), /portMappings\[1\]\.hostPort": 65536 is no port/],
+    [ports({ ...web, containerPort: -1 }), /portMappings\[0\]\.containerPort": -1 is no port/],
+    [ports({ ...web, hostPort: '8080' }), /portMappings\[0\]\.hostPort"/],
+    [ports({ hostPort: 1, protocol: 'tcp' }), /portMappings\[0\]\.containerPort"/],
+    [ports({ ...web, protocol: 'icmp' }), /portMappings\[0\]\.protocol": "icmp" is no protocol/],
+    [ports({ ...web, protocol: 'tcp\n-F' }), /portMappings\[0\]\.protocol"/],
+    [ports({ hostPort: 1, containerPort: 1 }), /portMappings\[0\]\.protocol"/],
+    [ports({ ...web, hostIP: 'localhost' }), /portMappings\[0\]\.hostIP": "localhost" is no IP address/],
+    [{ runtimeConfig: { portMappings: 'x' } }, /runtimeConfig\.portMappings"/],
+    [{ markMasqBit: 32 }, /MasqMarkBit must be between 0 and 31/],
+    [{ markMasqBit: 3, externalSetMarkChain: 'X' }, /^Cannot specify externalSetMarkChain and markMasqBit$/],
+    [{ externalSetMarkChain: 'A B' }, /externalSetMarkChain": is no name of an iptables chain/],
+    [{ externalSetMarkChain: '-X' }, /externalSetMarkChain"/],
+    [{ externalSetMarkChain: 'x'.repeat(29) }, /externalSetMarkChain"/],
+    [{ conditionsV4: ['-d', '1.2.3.4\nCOMMIT'] }, /conditionsV4\[1\]": is no word/],
+    [{ conditionsV6: ['-d', 'a\0'] }, /conditionsV6\[1\]": is no word/],
+    [{ conditionsV4: [''] }, /conditionsV4\[0\]": is no word/],
+    [
+      { conditionsV4: ['ip', 'daddr'], conditionsV6: ['ip6'] },
+      /^iptables backend was requested but configuration contains nftables-specific options \[conditionsV4 conditionsV6\]$/,
+    ],
+    [{ backend: 'nftables' }, /^cannot use the backend "nftables": it comes in a later version$/],
+    [{ backend: 'ipvs' }, /^unrecognized backend "ipvs"$/],
+    [{ snat: 'yes' }, /"snat"/],
+  ])('%j', (raw, message) => {
+    expect(() => parsePortmapConfig(raw)).toThrow(
+      expect.objectContaining({ code: code.invalidConfig, message: expect.stringMatching(message) }) as CniError,
+    );
+  });
+});
+
+test.each([
+  [{}, false],
+  [ports(), false],
+  [{ runtimeConfig: null }, false],
+  [ports({ hostPort: 0 }), true],
+  [{ RuntimeConfig: { portmappings: [{}] } }, true],
+  [{ runtimeConfig: 'torn' }, true],
+])('asksForPorts() of %j: %s', (raw, expected) => {
+  expect(asksForPorts(raw)).toBe(expected);
+});
