@@ -1,0 +1,197 @@
+/**
+ * Everything that a plugin could leave behind, as text to compare before and after. Left out is what stays by design:
+ * the bridge with its address, sysctls, portmap's shared chains, host-local's `lock` and `last_reserved_ip.*`.
+ */
+
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { exec } from './process.ts';
+import type { Namespace, World } from './world.ts';
+
+export interface Dump {
+  /** Lines per namespace. */
+  readonly namespaces: Readonly<Record<string, NamespaceDump>>;
+  /** Path → content. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+export interface NamespaceDump {
+  readonly links: readonly string[];
+  readonly addresses: readonly string[];
+  readonly routes: readonly string[];
+  readonly rules: readonly string[];
+  /** nftables other than those that iptables makes for itself. */
+  readonly nftables: readonly string[];
+}
+
+/** Folders in which plugins and runtimes keep state. */
+const STATE_FOLDERS = ['/var/lib/cni', '/etc/cni', '/run'];
+/** Below those: what is the test's own. */
+const NOT_STATE = ['/run/netns', '/run/nodecni-test', '/run/layers', '/run/xtables.lock'];
+
+export async function dump(world: World): Promise<Dump> {
+  const present = [world.node, ...world.pods].filter(({ path }) => isNamespace(path));
+  const entries = present.map(async (namespace) => [namespace.name, await dumpNamespace(namespace)] as const);
+  const files = [world.dataDir, ...STATE_FOLDERS].flatMap((folder) => [...walk(folder)]);
+  const contents = files.map((path) => [path, readFileSync(path, 'utf8')] as const);
+  return { namespaces: Object.fromEntries(await Promise.all(entries)), files: Object.fromEntries(contents) };
+}
+
+interface Link {
+  readonly ifindex: number;
+  readonly ifname: string;
+  readonly flags: readonly string[];
+  readonly mtu: number;
+  readonly master?: string;
+  readonly address: string;
+  readonly linkinfo?: { readonly info_kind?: string; readonly info_slave_data?: { readonly hairpin?: boolean } };
+  readonly addr_info?: readonly Address[];
+}
+
+interface Address {
+  readonly local: string;
+  readonly prefixlen: number;
+  readonly scope: string;
+}
+
+interface Route {
+  readonly dst: string;
+  readonly dev?: string;
+  readonly type?: string;
+}
+
+export async function dumpNamespace(namespace: Namespace): Promise<NamespaceDump> {
+  const [links, routes4, routes6, rules, nftables] = await Promise.all([
+    namespace.ip<Link>('address'),
+    namespace.ip<Route>('-4', 'route', 'show', 'table', 'all'),
+    namespace.ip<Route>('-6', 'route', 'show', 'table', 'all'),
+    dumpRules(namespace),
+    dumpNftables(namespace),
+  ]);
+  const bridges = new Set(links.filter(({ linkinfo }) => linkinfo?.info_kind === 'bridge').map(({ ifname }) => ifname));
+  const kept = links.filter(({ ifname }) => !bridges.has(ifname));
+  const routes = [...routes4, ...routes6].filter((route) => !bridges.has(route.dev ?? '') && !isAutomatic(route));
+  return {
+    links: kept.map(describeLink).sort(),
+    addresses: kept.flatMap(({ ifname, addr_info }) => describeAddresses(ifname, addr_info ?? [])),
+    routes: routes.map((route) => JSON.stringify(route)).sort(),
+    rules,
+    nftables,
+  };
+}
+
+/** What does not change by itself: not the state of the bridge port's timers, for one. */
+function describeLink({ ifindex, ifname, flags, mtu, master, address, linkinfo }: Link): string {
+  const hairpin = linkinfo?.info_slave_data?.hairpin;
+  return JSON.stringify({ ifindex, ifname, flags, mtu, master, address, kind: linkinfo?.info_kind, hairpin });
+}
+
+/** Without link-local ones: they come and settle by themselves, a second after their link. */
+function describeAddresses(ifname: string, found: readonly Address[]): string[] {
+  const global = found.filter(({ scope }) => scope !== 'link');
+  return global.map(({ local, prefixlen, scope }) => `${ifname} ${local}/${prefixlen} ${scope}`);
+}
+
+/** Anycast routes come with the forwarding sysctl on every link, the others with link-local addresses. */
+function isAutomatic({ dst, type }: Route): boolean {
+  return type === 'anycast' || /^(fe80|ff00):/.test(dst);
+}
+
+const SHARED_DECLARATION = /^:CNI-HOSTPORT-(DNAT|SETMARK|MASQ) /;
+const SHARED_RULES = [
+  /^-A (PREROUTING|OUTPUT) .*-j CNI-HOSTPORT-DNAT$/,
+  /^-A POSTROUTING .*-j CNI-HOSTPORT-MASQ$/,
+  /^-A CNI-HOSTPORT-(SETMARK|MASQ) /,
+];
+
+async function dumpRules(namespace: Namespace): Promise<string[]> {
+  return (await savedRules(namespace)).filter(
+    (line) => !SHARED_DECLARATION.test(line) && !SHARED_RULES.some((pattern) => pattern.test(line)),
+  );
+}
+
+/** Own chains and rules of all tables and both families, in order. */
+export async function savedRules(namespace: Namespace): Promise<string[]> {
+  const texts = await Promise.all(
+    ['iptables-save', 'ip6tables-save'].map((tool) => namespace.run(`/usr/sbin/${tool}`)),
+  );
+  // Without counters, and without built-in chains: they appear with the first rule and stay.
+  return texts
+    .flatMap((text) => text.split('\n'))
+    .filter((line) => /^-A |^:\S+ - /.test(line))
+    .map(withoutCounters);
+}
+
+function withoutCounters(line: string): string {
+  return line.replace(/ \[\d+:\d+\]$/, '');
+}
+
+async function dumpNftables(namespace: Namespace): Promise<string[]> {
+  const { stdout } = await exec(namespace.enter(['/usr/sbin/nft', 'list', 'tables']));
+  const foreign = stdout
+    .split('\n')
+    .filter((line) => line !== '' && !/^table ip6? (nat|filter|mangle|raw)$/.test(line));
+  return Promise.all(foreign.map((table) => namespace.run('/usr/sbin/nft', 'list', ...asArguments(table))));
+}
+
+function asArguments(table: string): [string, ...string[]] {
+  const [word, ...rest] = table.split(' ');
+  return [word ?? 'table', ...rest];
+}
+
+function* walk(folder: string): Generator<string> {
+  if (!existsSync(folder)) return;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (NOT_STATE.includes(path) || entry.name === 'lock' || entry.name.startsWith('last_reserved_ip.')) continue;
+    if (entry.isDirectory()) yield* walk(path);
+    else yield path;
+  }
+}
+
+/** False for a path where nothing or no namespace is mounted any more. */
+export function isNamespace(path: string): boolean {
+  if (!existsSync(path)) return false;
+  // A namespace file lives on nsfs, whose device is not the one of the folder it is mounted in.
+  return statSync(path).dev !== statSync('/run/netns').dev;
+}
+
+/** How many processes have `text` in their command line. */
+export function processesWith(text: string): number {
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && commandLine(name).includes(text)).length;
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    // It ended meanwhile.
+    return '';
+  }
+}
+
+export interface Changes {
+  /** Lines that are new. */
+  readonly left: readonly string[];
+  /** Lines that are gone; those of a namespace that itself is gone do not count. */
+  readonly lost: readonly string[];
+}
+
+export const NO_CHANGES: Changes = { left: [], lost: [] };
+
+/** What is other now than in `before`, but for namespaces that are new since. */
+export async function changesSince(world: World, before: Dump): Promise<Changes> {
+  const now = await dump(world);
+  const names = Object.keys(before.namespaces).filter((name) => name in now.namespaces);
+  const old = new Set(lines(before, names));
+  const present = new Set(lines(now, names));
+  return { left: [...present].filter((line) => !old.has(line)), lost: [...old].filter((line) => !present.has(line)) };
+}
+
+function lines(dumped: Dump, names: readonly string[]): string[] {
+  const ofNamespaces = names.flatMap((name) => {
+    const sections = Object.entries(dumped.namespaces[name] ?? {}) as [string, readonly string[]][];
+    return sections.flatMap(([section, texts]) => texts.map((text) => `${name} ${section}: ${text}`));
+  });
+  return [...ofNamespaces, ...Object.entries(dumped.files).map(([path, content]) => `${path}: ${content}`)];
+}

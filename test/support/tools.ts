@@ -1,0 +1,104 @@
+/** Broken tools: stand-ins mounted over the real `ip`, `iptables-restore` and so on, seen by one call only. */
+
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename } from 'node:path';
+import type { Command } from './process.ts';
+import type { World } from './world.ts';
+
+/**
+ * What happens at the chosen call: it fails and did nothing; it does half of its batch, then fails; it does all, then
+ * fails; it never ends; it sends SIGTERM to the plugin and then does its work; the tool is not there at all.
+ */
+export type Fault = 'fail' | 'half' | 'after' | 'hang' | 'terminate' | 'missing';
+
+export interface BrokenTools {
+  readonly fault: Fault;
+  /** Which call, counted from 1 over all broken tools together; every call when absent. */
+  readonly call?: number;
+  /** Names of the tools; all when absent. */
+  readonly tools?: readonly string[];
+}
+
+export interface Breakage {
+  /** For `wrap` of a call. */
+  readonly wrap: (command: Command) => Command;
+  /** Whether the fault happened. */
+  fired(): boolean;
+  /** What was called, `tool arguments` a line. */
+  calls(): string[];
+}
+
+/** Files that the tools' names lead to. All iptables commands are one executable. */
+const EXECUTABLES = ['ip', 'iptables-restore', 'nft', 'conntrack'].map((tool) => realpathSync(`/usr/sbin/${tool}`));
+
+export function breakTools(world: World, broken: BrokenTools): Breakage {
+  const folder = `${world.folder}/tools`;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  for (const path of EXECUTABLES) copyFileSync(path, `${folder}/${basename(path)}.real`);
+  const affected = EXECUTABLES.filter((path) => isAffected(path, broken));
+  const mounts = affected.map((path) => {
+    const fake = `${folder}/${basename(path)}.fake`;
+    writeFileSync(fake, fakeTool(folder, basename(path), broken));
+    chmodSync(fake, broken.fault === 'missing' ? 0o600 : 0o755);
+    return `mount --bind '${fake}' '${path}'`;
+  });
+  const script = [...mounts, 'exec "$@"'].join(' && ');
+  const log = `${folder}/calls`;
+  return {
+    wrap: (command) => [
+      '/usr/bin/unshare',
+      '--mount',
+      '--propagation',
+      'private',
+      '/bin/bash',
+      '-c',
+      script,
+      'sh',
+      ...command,
+    ],
+    fired: () => existsSync(`${folder}/fired`),
+    calls: () => (existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []),
+  };
+}
+
+function isAffected(path: string, { fault, tools }: BrokenTools): boolean {
+  if (fault !== 'missing' || tools === undefined) return true;
+  return tools.some((tool) => realpathSync(`/usr/sbin/${tool}`) === path);
+}
+
+function fakeTool(folder: string, executable: string, { fault, call, tools }: BrokenTools): string {
+  const only = tools === undefined ? '*' : tools.join('|');
+  return `#!/bin/bash
+tool=\${0##*/}
+real() { ( exec -a "$tool" '${folder}/${executable}.real' "$@" ); }
+case "$tool" in ${only}) ;; *) real "$@"; exit ;; esac
+echo "$tool $*" >>'${folder}/calls'
+count=$(wc -l <'${folder}/calls')
+${call === undefined ? '' : `[ "$count" -eq ${call} ] || { real "$@"; exit; }`}
+touch '${folder}/fired'
+${ACTIONS[fault]}
+echo "$tool: broken by the test" >&2
+exit 1
+`;
+}
+
+const ACTIONS: Readonly<Record<Fault, string>> = {
+  fail: '',
+  missing: '',
+  after: 'real "$@"',
+  hang: 'exec sleep 600',
+  terminate: 'kill -TERM $PPID; real "$@"; exit',
+  half: `case " $* " in
+  *" -batch "*) lines=$(cat); half=$(( ($(wc -l <<<"$lines") + 1) / 2 )); head -n "$half" <<<"$lines" | real "$@" ;;
+esac`,
+};
