@@ -1,4 +1,5 @@
 /** Connection tracking entries of UDP, which outlive the rules that made them (conntrack(8)). */
+import { rmSync, writeFileSync } from 'node:fs';
 import { run, ToolError } from './exec.ts';
 import type { Family } from './net/ip.ts';
 
@@ -15,16 +16,27 @@ export interface UdpFlows {
 /** conntrack's exit status for an option it does not know. */
 const BAD_USAGE = 2;
 
-/** Deletes `flows`, all with one child. None there is fine. Throws ToolError, or code 102 when there is no conntrack. */
-export function deleteUdpFlows(flows: readonly UdpFlows[]): void {
-  if (flows.length === 0) return;
+/**
+ * Deletes `flows`, all with one child; none there is fine. `folder` may hold a file meanwhile: conntrack opens what it
+ * reads by name, and a child's stdin is a socket, which has none. Throws ToolError, or code 102 without conntrack.
+ */
+export function deleteUdpFlows(flows: readonly UdpFlows[], folder: string): void {
   const commands = flows.map(deletion);
+  if (commands.length < 2 || !deleteTogether(commands, folder)) for (const command of commands) deleteOne(command);
+}
+
+/** False when this conntrack is older than 1.4.7 (2022), which brought `--load-file`. */
+function deleteTogether(commands: readonly string[][], folder: string): boolean {
+  const path = `${folder}/conntrack.${process.pid}.${process.hrtime.bigint()}`;
   try {
-    run('conntrack', ['--load-file', '-'], { input: `${commands.map((words) => words.join(' ')).join('\n')}\n` });
+    writeFileSync(path, `${commands.map((words) => words.join(' ')).join('\n')}\n`, { mode: 0o600, flag: 'wx' });
+    run('conntrack', ['--load-file', path]);
+    return true;
   } catch (error) {
-    if (!(error instanceof ToolError) || error.exitCode !== BAD_USAGE) throw error;
-    // Before 1.4.7 (2022) there is no --load-file.
-    for (const command of commands) deleteOne(command);
+    if (error instanceof ToolError && error.exitCode === BAD_USAGE) return false;
+    throw error;
+  } finally {
+    rmSync(path, { force: true });
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * One call of one plugin, from environment and stdin to stdout, stderr and exit status, with nothing of the process
  * in between: the whole protocol can be tested in memory. Order of checks: the reference's (skel), but for the
- * refusal of the plugin's own namespace, which comes before the work instead of after it.
+ * plugin's own namespace, which is looked at before the work instead of after it.
  */
 import { version } from '../sea/build-info.ts';
 import { renderResult } from './convert.ts';
@@ -21,7 +21,7 @@ export interface Invocation {
   readonly plugin: Plugin;
   readonly env: Environment;
   /** Reads stdin to its end; not called for VERSION. */
-  readonly readStdin: () => string;
+  readonly readStdin: () => string | Promise<string>;
   readonly host: Host;
   /** True when the path leads to the namespace this process is in. Throws code 8 when that cannot be told. */
   readonly isOwnNetns: (path: string) => boolean;
@@ -49,7 +49,7 @@ export function failure(error: unknown, cniVersion: string = NEWEST): Outcome {
 
 async function answer(invocation: Invocation, command: string, seen: { version: string }): Promise<string> {
   const values = readEnvironment(invocation.env);
-  const stdin = readAll(invocation.readStdin);
+  const stdin = await readAll(invocation.readStdin);
   const config = parseNetConf(stdin);
   const verb = VERBS.find((known) => known === command);
   if (verb === undefined) {
@@ -60,8 +60,7 @@ async function answer(invocation: Invocation, command: string, seen: { version: 
   if (isSpecVersion(config.cniVersion)) seen.version = config.cniVersion;
   requireVersion(config.cniVersion === '' ? DEFAULT_VERSION : config.cniVersion, verb);
   const call: Call = { verb, ...values, config, stdin, env: invocation.env, host: invocation.host };
-  if (verb === 'ADD' || verb === 'DEL') refuseOwnNetns(call, invocation.isOwnNetns);
-  return perform(invocation.plugin, call);
+  return perform(invocation.plugin, withoutOwnNetns(call, invocation.isOwnNetns));
 }
 
 async function perform(plugin: Plugin, call: Call): Promise<string> {
@@ -85,18 +84,25 @@ async function perform(plugin: Plugin, call: Call): Promise<string> {
   }
 }
 
-function readAll(readStdin: () => string): string {
+async function readAll(readStdin: Invocation['readStdin']): Promise<string> {
   try {
-    return readStdin();
+    return await readStdin();
   } catch (error) {
+    if (error instanceof CniError) throw error;
     throw new CniError(code.ioFailure, `error reading from stdin: ${(error as Error).message}`, { cause: error });
   }
 }
 
-function refuseOwnNetns(call: Call, isOwnNetns: (path: string) => boolean): void {
+/**
+ * ADD into the plugin's own namespace is refused. For DEL such a path is one that leads to the container no more (a
+ * process ID given again): what is left of the container goes, and no link of the host is touched.
+ */
+function withoutOwnNetns(call: Call, isOwnNetns: (path: string) => boolean): Call {
   const override = call.env.CNI_NETNS_OVERRIDE ?? '';
-  if (call.netns === '' || override === '1' || override.toUpperCase() === 'TRUE') return;
-  if (!isOwnNetns(call.netns)) return;
+  if (call.verb !== 'ADD' && call.verb !== 'DEL') return call;
+  if (call.netns === '' || override === '1' || override.toUpperCase() === 'TRUE') return call;
+  if (!isOwnNetns(call.netns)) return call;
+  if (call.verb === 'DEL') return { ...call, netns: '' };
   throw new CniError(code.invalidNetns, "plugin's netns and netns from CNI_NETNS should not be the same", {
     details: `CNI_NETNS=${call.netns} is the namespace of the host; CNI_NETNS_OVERRIDE=1 allows it`,
   });

@@ -1,5 +1,5 @@
 /** The one door to stdin, stdout, stderr, signals and exit status of a plugin's process. */
-import { readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
 import { isOwnNetns } from '../linux/netns.ts';
 import { dispatch, failure, type Outcome } from './dispatch.ts';
 import { CniError, code, hasErrno } from './errors.ts';
@@ -10,7 +10,7 @@ export async function runAsPlugin(plugin: Plugin, builtins: ReadonlyMap<string, 
   process.on('uncaughtException', (error) => finish(failure(error)));
   const host = makeHost(builtins);
   process.on('SIGTERM', host.terminate);
-  const readStdin = () => readFileSync(0, 'utf8');
+  const readStdin = () => readAll(host.checkpoint);
   return finish(await dispatch({ plugin, env: process.env, readStdin, host, isOwnNetns }));
 }
 
@@ -44,6 +44,53 @@ function makeHost(builtins: ReadonlyMap<string, Plugin>): Host & { terminate(): 
       });
     },
   };
+}
+
+/** Pause between two looks at a stdin that has nothing to read yet. */
+const STDIN_PAUSE_MS = 2;
+
+/**
+ * Stdin to its end. It is opened anew without blocking, so that a SIGTERM is seen while the runtime has not closed its
+ * end.
+ */
+async function readAll(checkpoint: () => Promise<void>): Promise<string> {
+  const fd = openStdin();
+  if (fd === undefined) return readFileSync(0, 'utf8');
+  try {
+    const chunks: Buffer[] = [];
+    for (;;) {
+      const chunk = readChunk(fd);
+      if (chunk?.length === 0) return Buffer.concat(chunks).toString('utf8');
+      if (chunk !== undefined) chunks.push(chunk);
+      else await new Promise((resolve) => setTimeout(resolve, STDIN_PAUSE_MS));
+      await checkpoint();
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Only a pipe: opened again, a file would be read from its start, and a socket cannot be. */
+function openStdin(): number | undefined {
+  try {
+    return fstatSync(0).isFIFO() ? openSync('/proc/self/fd/0', constants.O_RDONLY | constants.O_NONBLOCK) : undefined;
+  } catch {
+    // No /proc: reading the descriptor itself says what is wrong, if anything.
+    return undefined;
+  }
+}
+
+const CHUNK_BYTES = 65_536;
+
+/** What there is to read, empty at the end; `undefined` when there is nothing yet. */
+function readChunk(fd: number): Buffer | undefined {
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  try {
+    return chunk.subarray(0, readSync(fd, chunk, 0, CHUNK_BYTES, null));
+  } catch (error) {
+    if (hasErrno(error, 'EAGAIN')) return undefined;
+    throw error;
+  }
 }
 
 function finish(outcome: Outcome): never {

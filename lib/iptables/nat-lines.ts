@@ -7,15 +7,27 @@
  */
 export function replaceRules(chain: string, present: readonly string[], wanted: readonly string[]): string[] {
   const stays = present.every((rule, index) => rule === wanted[index]);
-  const gone = stays ? [] : present.toReversed();
+  const gone = stays ? [] : present;
   const added = stays ? wanted.slice(present.length) : wanted;
   return [...gone.map((rule) => `-D ${chain} ${rule}`), ...added.map((rule) => `-A ${chain} ${rule}`)];
 }
 
-/** The lines that take back `lines`, last first, but for those on chains that others use too. */
+/**
+ * The lines that take back `lines`, but for those on chains that others use too. Lines of one kind and chain that stand
+ * together stay in order: what was deleted comes again as it was, and deleting from the front is what iptables is fast at.
+ */
 export function inverseLines(lines: readonly string[], ownChain: string): string[] {
-  return lines
+  const groups: string[][] = [];
+  let last: string | undefined;
+  for (const line of lines) {
+    const kind = line.split(' ', 2).join(' ');
+    if (kind === last) groups.at(-1)?.push(line);
+    else groups.push([line]);
+    last = kind;
+  }
+  return groups
     .toReversed()
+    .flat()
     .map((line) => inverseLine(line, ownChain))
     .filter((line) => line !== undefined);
 }

@@ -11,9 +11,9 @@ export function word(text: string): string {
 /** What xt_comment holds, in bytes; all of our comments are ASCII. */
 const MAX_COMMENT = 255;
 
-/** `-m comment --comment …`, cut to what the kernel takes. */
+/** `-m comment --comment …`, cut as iptables does, so that it compares equal to what the kernel has. */
 export function comment(text: string): string {
-  return `-m comment --comment ${word(text.length > MAX_COMMENT ? `${text.slice(0, MAX_COMMENT - 3)}...` : text)}`;
+  return `-m comment --comment ${word(text.slice(0, MAX_COMMENT))}`;
 }
 
 /** The words of a rule's text, unquoted. */

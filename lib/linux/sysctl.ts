@@ -6,8 +6,9 @@ const ROOT = '/proc/sys';
 
 /** The value without its line end; `undefined` when the kernel has no such setting. Throws code 5. */
 export function readSysctl(name: string): string | undefined {
+  const path = pathOf(name);
   try {
-    return readFileSync(pathOf(name), 'utf8').trimEnd();
+    return readFileSync(path, 'utf8').trimEnd();
   } catch (error) {
     if (hasErrno(error, 'ENOENT', 'ENOTDIR')) return undefined;
     throw sysctlError('read', name, error);

@@ -9,6 +9,8 @@ export const deafTo = [
   'NODE_DEBUG_NATIVE',
   'NODE_ICU_DATA',
   'NODE_REPL_EXTERNAL_MODULE',
+  'NODE_USE_ENV_PROXY',
+  'NODE_USE_SYSTEM_CA',
   'NODE_V8_COVERAGE',
 ] as const;
 

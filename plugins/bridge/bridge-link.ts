@@ -15,11 +15,13 @@ const MAX_ATTEMPTS = 20;
 /** Makes the bridge what `config` and `gateways` (addresses with prefix) ask for; its MAC address. Throws. */
 export function ensureBridge(config: BridgeConfig, gateways: readonly Cidr[]): string {
   let seen = showLink(config.bridge);
+  const isNew = seen === undefined;
   for (let attempt = 1; ; attempt += 1) {
     const plan = planBridge({ config, gateways, seen, newMac: randomMac() });
     try {
       runBatch(plan.commands);
-      if (seen === undefined) refuseRouterAdvertisements(config.bridge);
+      // Also when it took two attempts, or another ADD was faster.
+      if (isNew) refuseRouterAdvertisements(config.bridge);
       return plan.mac;
     } catch (error) {
       const now = showLink(config.bridge);
@@ -92,9 +94,10 @@ interface GatewayInput {
 /** A gateway address on the bridge. Another IPv4 address, or an overlapping IPv6 one, gives way only to forceAddress. */
 function planGateway({ config, wanted, seen }: GatewayInput, text: string, gateway: Cidr): IpCommand[] {
   const { bridge } = config;
-  const present = bridgeAddresses(seen);
-  if (present.some((cidr) => formatCidr(cidr) === text)) return [];
-  const others = present.filter((cidr) => cidr.ip.family === gateway.ip.family && !wanted.has(formatCidr(cidr)));
+  if ((seen?.addr_info ?? []).some(({ local, prefixlen }) => `${local}/${prefixlen}` === text)) return [];
+  const others = bridgeAddresses(seen).filter(
+    (cidr) => cidr.ip.family === gateway.ip.family && !wanted.has(formatCidr(cidr)),
+  );
   const conflicting = others.filter((cidr) => cidr.ip.family === 4 || overlaps(cidr, gateway));
   if (conflicting.length > 0 && !config.forceAddress) throw addressConflict(bridge, text, conflicting);
   // Without nodad the gateway would be tentative for a second or two, and pods would lose their first packets.

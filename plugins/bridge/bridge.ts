@@ -61,7 +61,7 @@ async function add(call: Call): Promise<Result> {
   // Awaited here, since the namespace is closed when this function ends.
   return await transaction(call.host, async (tx) => {
     const addressing = planAddressing(config, await addIpam(call, config, tx));
-    const pair = { hostName: `veth${randomHex(4)}`, hostMac: randomMac(), containerMac: config.mac ?? randomMac() };
+    const pair = { hostName: freeHostName(), hostMac: randomMac(), containerMac: config.mac ?? randomMac() };
     const attachment: Attachment = { config, ifname: call.ifname, netns: call.netns, pair, addressing };
     const gateways = config.isGateway ? gatewayCidrs(attachment) : [];
     const bridgeMac = await tx.step(() => ensureBridge(config, gateways));
@@ -86,6 +86,15 @@ function refuseTakenIfname(call: Call, netns: Netns): void {
     details:
       'the container already has an interface of this name: DEL that attachment first or choose another CNI_IFNAME',
   });
+}
+
+/** A random name that no link has: what a failed ADD takes back by this name must be its own. */
+function freeHostName(): string {
+  const taken = linkNames();
+  for (;;) {
+    const name = `veth${randomHex(4)}`;
+    if (!taken.has(name)) return name;
+  }
 }
 
 function gatewayCidrs({ addressing }: Attachment): Cidr[] {
@@ -158,7 +167,7 @@ async function del(call: Call): Promise<void> {
     addresses = detach(call);
   });
   const linkIsGone = errors.length === 0;
-  if (config.ipMasq) await attempt(() => unmasquerade(ownerOf(call), addresses));
+  if (config.ipMasq && config.ipamType !== '') await attempt(() => unmasquerade(ownerOf(call), addresses));
   if (linkIsGone) await attempt(() => askIpam(call, config, 'DEL'));
   if (errors.length > 0) throw combineErrors(errors);
 }
@@ -181,7 +190,7 @@ function deleteHostLinkOf(known: Result | undefined): void {
   for (const { name, mac, sandbox } of known?.interfaces ?? []) {
     if (sandbox !== undefined || mac === undefined || !linkNames().has(name)) continue;
     const link = showLink(name);
-    if (link?.linkinfo?.info_kind === 'veth' && link.address === mac) deleteHostLink(name);
+    if (link?.linkinfo?.info_kind === 'veth' && link.address === mac.toLowerCase()) deleteHostLink(name);
   }
 }
 

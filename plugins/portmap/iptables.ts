@@ -54,9 +54,11 @@ export function removeRules(forwarding: Forwarding, family: Family): void {
   const wanted = rulesOf(forwarding, family);
   if (wanted === undefined) return;
   const { chain, address, entries } = wanted;
-  applyNat(family, (table) =>
-    table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table),
-  );
+  // Beside another interface's rules the usual transaction is bound to be refused.
+  const seen = readSiblings(forwarding).length > 0 ? saveNat(family) : undefined;
+  const plan = (table: NatTable | undefined) =>
+    table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table);
+  applyNat(family, plan, seen);
 }
 
 /**

@@ -60,7 +60,7 @@ export function writeRecord(forwarding: Forwarding): void {
   const temporary = `${path}.${process.pid}.${process.hrtime.bigint()}`;
   try {
     mkdirSync(STATE_FOLDER, { recursive: true, mode: 0o700 });
-    writeFileSync(temporary, JSON.stringify({ version: 1, ...forwarding }), { mode: 0o600, flag: 'wx' });
+    writeFileSync(temporary, renderRecord(forwarding), { mode: 0o600, flag: 'wx' });
     renameSync(temporary, path);
   } catch (error) {
     rmSync(temporary, { force: true });
@@ -80,11 +80,24 @@ export function removeRecord(attachment: Attachment): void {
 
 function readFile(path: string): Forwarding | 'damaged' | undefined {
   try {
-    const parsed = z.safeParse(recordSchema, JSON.parse(readFileSync(path, 'utf8')));
-    return parsed.success ? parsed.data : 'damaged';
+    return parseRecord(readFileSync(path, 'utf8'));
   } catch (error) {
     return hasErrno(error, 'ENOENT', 'ENOTDIR') ? undefined : 'damaged';
   }
+}
+
+/** `text` may be torn, and rules are made from it. */
+export function parseRecord(text: string): Forwarding | 'damaged' {
+  try {
+    const parsed = z.safeParse(recordSchema, JSON.parse(text));
+    return parsed.success ? parsed.data : 'damaged';
+  } catch {
+    return 'damaged';
+  }
+}
+
+export function renderRecord(forwarding: Forwarding): string {
+  return JSON.stringify({ version: 1, ...forwarding });
 }
 
 function listFolder(): string[] {

@@ -20,7 +20,7 @@ import {
   targetsOf,
 } from './forwarding.ts';
 import { addRules, missingRules, removeFoundRules, removeRules, TOOLS } from './iptables.ts';
-import { readRecord, removeRecord, writeRecord } from './owner-record.ts';
+import { readRecord, removeRecord, STATE_FOLDER, writeRecord } from './owner-record.ts';
 import { asksForPorts, parsePortmapConfig } from './schema.ts';
 
 export const portmap: Plugin = { name: 'portmap', add, check, del, gc, status };
@@ -166,7 +166,7 @@ function answererOf(forwarding: Forwarding, { family }: UdpFlows): string | unde
 /** The rules are right whether or not this succeeds; flows that are left end by themselves when they fall silent. */
 function forgetUdpFlows(flows: readonly UdpFlows[], host: Host): void {
   try {
-    deleteUdpFlows(flows);
+    deleteUdpFlows(flows, STATE_FOLDER);
   } catch (error) {
     const hint = error instanceof CniError && error.details !== '' ? ` (${error.details})` : '';
     host.warn(`portmap: stale UDP flows may reach nobody for a while: ${messageOf(error)}${hint}`);

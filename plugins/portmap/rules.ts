@@ -114,12 +114,17 @@ function markedSources({ snat, masqAll }: Forwarding, target: Cidr): string[] {
 }
 
 function entryRules({ network, containerId, mappings, conditions }: Forwarding, family: Family, chain: string) {
-  const note = comment(`dnat name: "${network}" id: "${containerId}"`);
+  const note = comment(shortened(`dnat name: "${network}" id: "${containerId}"`));
   const narrowed = conditions[family].map((text) => `${word(text)} `).join('');
   return portGroups(mappings).map(({ protocol, ports }) => {
     const matches = `-p ${protocol} ${note} -m multiport --dports ${ports.join(',')}`;
     return { rule: `${matches} ${narrowed}-j ${chain}`, fixedPart: `${matches} -j ${chain}` };
   });
+}
+
+/** A comment that is too long, as the reference cuts it; of its three dots the kernel has room for two. */
+function shortened(text: string): string {
+  return text.length > 255 ? `${text.slice(0, 253)}...` : text;
 }
 
 /** The host ports of all mappings, by protocol as spelled and in that order, at most as many together as one rule takes. */

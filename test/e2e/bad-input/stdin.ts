@@ -87,6 +87,31 @@ export const badRanges: BadCall[] = (
   })),
 );
 
+/** Not silently ignored: a network would lack what was asked for. */
+export const unsupportedKeys: BadCall[] = [
+  ...(
+    [
+      ['vlan', 5],
+      ['vlanTrunk', [{ id: 5 }]],
+      ['macspoofchk', true],
+      ['portIsolation', true],
+      ['ipMasqBackend', 'nftables'],
+    ] as const
+  ).map(([key, value]) => ({
+    what: `"${key}": ${JSON.stringify(value)}`,
+    spoil: (s: Scene) => ({ config: good(s, { [key]: value }) }),
+    code: 7,
+    names: key,
+  })),
+  {
+    what: 'portmap with "backend": "nftables"',
+    spoil: (s) => ({ config: mapped(s, {}, { backend: 'nftables' }) }),
+    code: 7,
+    names: 'nftables',
+    plugin: 'portmap',
+  },
+];
+
 export const badMappings: BadCall[] = (
   [
     [{ hostPort: 0 }, /hostPort|host port/],

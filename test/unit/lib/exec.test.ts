@@ -1,6 +1,6 @@
 /** Child processes: what they are given, and what every way of ending becomes. */
 
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -113,7 +113,7 @@ describe('run()', () => {
     });
   });
   test('ends a tool that takes too long, also one that ignores SIGTERM', () => {
-    tool('nodecni-tool', "trap '' TERM; while :; do :; done");
+    tool('nodecni-tool', "trap '' TERM; while :; do sleep 0.1; done");
     expect(failureOf(() => run('nodecni-tool', [], { timeoutMs: 200 }))).toMatchObject({
       details: '"nodecni-tool" did not end within 0.2 s and was killed',
       exitCode: undefined,
@@ -137,6 +137,13 @@ describe('run()', () => {
 describe('runPlugin()', () => {
   const options = { env: {}, stdin: '', timeoutMs: 20_000 };
 
+  test('waits for an executable that is being written', async () => {
+    tool('plugin', 'exit 0');
+    const writer = openSync(join(root, 'plugin'), 'r+');
+    setTimeout(() => closeSync(writer), 500);
+    expect(await runPlugin(join(root, 'plugin'), options)).toMatchObject({ exitCode: 0, failure: '' });
+  });
+
   test('gives exactly the environment and stdin that it is told', async () => {
     tool('plugin', 'exec env');
     const { stdout } = await runPlugin(join(root, 'plugin'), { ...options, env: { A: '1', B: undefined } });
@@ -158,7 +165,11 @@ describe('runPlugin()', () => {
   ])('does not wait past the deadline for a descendant %s', async (_what, child) => {
     tool('plugin', `${child} echo $! > ${root}/pid; echo '{}'`);
     const start = process.hrtime.bigint();
-    const outcome = await runPlugin(join(root, 'plugin'), { ...options, env: { PATH: '/usr/bin:/bin' }, timeoutMs: 500 });
+    const outcome = await runPlugin(join(root, 'plugin'), {
+      ...options,
+      env: { PATH: '/usr/bin:/bin' },
+      timeoutMs: 500,
+    });
     expect(Number(process.hrtime.bigint() - start) / 1e6).toBeLessThan(5000);
     expect(outcome.timedOut).toBe(true);
     const pid = Number(readFileSync(join(root, 'pid'), 'utf8'));

@@ -31,14 +31,8 @@ describe('parseArgs() refuses', () => {
     ['IP=1;IgnoreUnknown=0', 'ARGS: unknown args ["IP=1"]'],
     ['IP=1;IgnoreUnknown=1;IgnoreUnknown=0', 'ARGS: unknown args ["IP=1"]'],
     ['ignoreunknown=1', 'ARGS: unknown args ["ignoreunknown=1"]'],
-    [
-      'IgnoreUnknown=yes',
-      'ARGS: error parsing value of pair "IgnoreUnknown=yes": not a boolean',
-    ],
-    [
-      'IgnoreUnknown=1;IgnoreUnknown=yes',
-      'ARGS: error parsing value of pair "IgnoreUnknown=yes": not a boolean',
-    ],
+    ['IgnoreUnknown=yes', 'ARGS: error parsing value of pair "IgnoreUnknown=yes": not a boolean'],
+    ['IgnoreUnknown=1;IgnoreUnknown=yes', 'ARGS: error parsing value of pair "IgnoreUnknown=yes": not a boolean'],
   ])('%j', (text, message) => {
     const call = () => parseArgs(text, ['MAC']);
     expect(call).toThrow(CniError);

@@ -76,7 +76,11 @@ test('renderResult() refuses a version that does not exist', () => {
 });
 
 describe('parseResult() reads the families by the version of the configuration', () => {
-  const families = [['', '0.1.0', '0.2.0'], ['0.3.0', '0.3.1', '0.4.0'], ['1.0.0', '1.1.0']] as const;
+  const families = [
+    ['', '0.1.0', '0.2.0'],
+    ['0.3.0', '0.3.1', '0.4.0'],
+    ['1.0.0', '1.1.0'],
+  ] as const;
   const all = families.flat();
   const cases = all.flatMap((config) =>
     all.map((own) => ({ config, own, ok: families.some((family) => [config, own].every((v) => isIn(family, v))) })),
@@ -89,7 +93,9 @@ describe('parseResult() reads the families by the version of the configuration',
       expect(call).toThrow(
         expect.objectContaining({
           code: code.invalidConfig,
-          message: expect.stringMatching(/^could not parse prevResult: result type supports \[.*\] but its cniVersion is /),
+          message: expect.stringMatching(
+            /^could not parse prevResult: result type supports \[.*\] but its cniVersion is /,
+          ),
         }),
       );
     }
@@ -115,8 +121,14 @@ describe('parseResult() prints as Go does', () => {
   test('addresses in canonical form, MAC addresses as they came, keys in any letter case', () => {
     const value = {
       INTERFACES: [{ Name: 'eth0', MAC: '0A:BB:00:00:00:01' }],
-      ips: [{ Address: '2001:DB8:0:0::2/64', gateway: '2001:db8:0::1' }, { address: '10.0.0.9/8', gateway: '' }],
-      routes: [{ dst: '2001:DB8::9/32', gw: '::FFFF:10.0.0.1' }, { dst: '10.9.9.9/16', gw: null }],
+      ips: [
+        { Address: '2001:DB8:0:0::2/64', gateway: '2001:db8:0::1' },
+        { address: '10.0.0.9/8', gateway: '' },
+      ],
+      routes: [
+        { dst: '2001:DB8::9/32', gw: '::FFFF:10.0.0.1' },
+        { dst: '10.9.9.9/16', gw: null },
+      ],
       dns: null,
       unknown: 1,
     };

@@ -3,8 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import { dispatch, failure, type Invocation } from '../../../../lib/cni/dispatch.ts';
 import { CniError } from '../../../../lib/cni/errors.ts';
-import type { Plugin } from '../../../../lib/cni/plugin.ts';
-import { type ResultShape, resultShape, SPEC_VERSIONS } from '../../../../lib/cni/version.ts';
+import type { Call, Plugin } from '../../../../lib/cni/plugin.ts';
+import { atLeast, type ResultShape, resultShape, SPEC_VERSIONS } from '../../../../lib/cni/version.ts';
 import { emptyResult, fakeHost, fakePlugin } from './fake-call.ts';
 import { hostLocalResult, hostLocalText } from './golden.ts';
 
@@ -62,7 +62,7 @@ describe.each(SPEC_VERSIONS)('version %s', (version) => {
   test.each(Object.entries(since))('%s (since %s)', async (command, first) => {
     const plugin = fakePlugin();
     const given = { command, stdin: config(version), plugin };
-    if (SPEC_VERSIONS.indexOf(version) >= SPEC_VERSIONS.findIndex((known) => known === first)) {
+    if (atLeast(version, first)) {
       expect(await run(given)).toEqual({ stdout: '', stderr: '', exitCode: 0 });
       expect(plugin.calls.map(({ verb }) => verb)).toEqual([command]);
     } else {
@@ -99,8 +99,7 @@ test('VERSION answers on one line, without stdin and without any other variable'
   };
   const env = Object.fromEntries(Object.keys(ENV).map((name) => [name, undefined]));
   expect(await run({ command: 'VERSION', stdin, env })).toEqual({
-    stdout:
-      '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n',
+    stdout: '{"cniVersion":"1.1.0","supportedVersions":["0.1.0","0.2.0","0.3.0","0.3.1","0.4.0","1.0.0","1.1.0"]}\n',
     stderr: '',
     exitCode: 0,
   });
@@ -120,14 +119,24 @@ test.each(['', undefined])('without a command (%j) the about text goes to stderr
 describe('the first thing that is wrong is told', () => {
   const own = () => true;
   test.each([
-    ['bad variable', { env: { CNI_CONTAINERID: '/', CNI_PATH: '' }, stdin: '' }, 4, 'invalid characters in containerID'],
+    [
+      'bad variable',
+      { env: { CNI_CONTAINERID: '/', CNI_PATH: '' }, stdin: '' },
+      4,
+      'invalid characters in containerID',
+    ],
     ['missing variable', { env: { CNI_PATH: '' }, stdin: '' }, 4, 'required env variables [CNI_PATH] missing'],
     ['stdin', { command: 'FOO', stdin: '' }, 6, 'error unmarshall network config: stdin is empty'],
     ['name', { command: 'FOO', stdin: '{"cniVersion":"9"}' }, 7, 'missing network name'],
     ['command', { command: 'FOO', stdin: config('9') }, 4, 'unknown CNI_COMMAND: FOO'],
     ['version', { stdin: config('9'), isOwnNetns: own }, 1, 'incompatible CNI versions'],
     ['verb', { command: 'CHECK', stdin: config('0.1') }, 1, 'config version does not allow CHECK'],
-    ['own namespace', { stdin: config('1.1.0'), isOwnNetns: own }, 8, expect.stringContaining('should not be the same')],
+    [
+      'own namespace',
+      { stdin: config('1.1.0'), isOwnNetns: own },
+      8,
+      expect.stringContaining('should not be the same'),
+    ],
   ])('%s', async (_what, given, errorCode, msg) => {
     expect(await error(given)).toMatchObject({ code: errorCode, msg });
   });
@@ -166,9 +175,11 @@ test('a result that the version has no form for is an error, not half a result',
 
 describe("the plugin's own namespace", () => {
   const isOwnNetns = (path: string) => path === '/own';
-  test.each(['ADD', 'DEL'])('is refused for %s before anything is done', async (command) => {
+  test('is refused for ADD before anything is done', async () => {
     const plugin = fakePlugin();
-    expect(await error({ command, env: { CNI_NETNS: '/own' }, stdin: config('1.1.0'), plugin, isOwnNetns })).toEqual({
+    expect(
+      await error({ command: 'ADD', env: { CNI_NETNS: '/own' }, stdin: config('1.1.0'), plugin, isOwnNetns }),
+    ).toEqual({
       cniVersion: '1.1.0',
       code: 8,
       msg: "plugin's netns and netns from CNI_NETNS should not be the same",
@@ -176,13 +187,25 @@ describe("the plugin's own namespace", () => {
     });
     expect(plugin.calls).toEqual([]);
   });
+  test.each([
+    { netns: '/own', seen: '' },
+    { netns: '/other', seen: '/other' },
+  ])('DEL with $netns sees "$seen": the path of a container that is gone leads to it', async ({ netns, seen }) => {
+    const found: string[] = [];
+    const del = async (call: Call) => {
+      found.push(call.netns);
+    };
+    const given = { command: 'DEL', env: { CNI_NETNS: netns }, stdin: config('1.1.0'), isOwnNetns };
+    expect(await run({ ...given, plugin: fakePlugin({ del }) })).toMatchObject({ exitCode: 0 });
+    expect(found).toEqual([seen]);
+  });
   test.each(['1', 'true', 'TRUE', 'True'])('is allowed by CNI_NETNS_OVERRIDE=%s', async (override) => {
     const env = { CNI_NETNS: '/own', CNI_NETNS_OVERRIDE: override };
-    expect(await run({ command: 'DEL', env, stdin: config('1.1.0'), isOwnNetns })).toMatchObject({ exitCode: 0 });
+    expect(await run({ command: 'ADD', env, stdin: config('1.1.0'), isOwnNetns })).toMatchObject({ exitCode: 0 });
   });
   test.each(['', '0', 'yes'])('is not by CNI_NETNS_OVERRIDE=%s', async (override) => {
     const env = { CNI_NETNS: '/own', CNI_NETNS_OVERRIDE: override };
-    expect(await error({ command: 'DEL', env, stdin: config('1.1.0'), isOwnNetns })).toMatchObject({ code: 8 });
+    expect(await error({ command: 'ADD', env, stdin: config('1.1.0'), isOwnNetns })).toMatchObject({ code: 8 });
   });
   test.each([
     ['CHECK', '/own'],

@@ -42,7 +42,10 @@ describe('decode() takes', () => {
     ['{"mtu":5,"mtu":6}', { ...defaults, mtu: 6 }],
     ['{"mtu":null,"name":null,"nested":null}', defaults],
     ['{"mtu":5,"MTU":null}', { ...defaults, mtu: 5 }],
-    ['{"nested":{"DEEPKEY":"x"},"list":[{"MinId":1},{}]}', { ...defaults, nested: { deepKey: 'x' }, list: [{ minID: 1 }, {}] }],
+    [
+      '{"nested":{"DEEPKEY":"x"},"list":[{"MinId":1},{}]}',
+      { ...defaults, nested: { deepKey: 'x' }, list: [{ minID: 1 }, {}] },
+    ],
     ['{"unknown":1,"__proto__":{"mtu":7},"constructor":2}', defaults],
   ])('%s', (text, expected) => {
     expect(decode(schema, JSON.parse(text), 'config')).toEqual(expected);

@@ -2,12 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { code } from '../../../../lib/cni/errors.ts';
-import {
-  quoteShort,
-  requireContainerId,
-  requireIfname,
-  requireNetworkName,
-} from '../../../../lib/cni/names.ts';
+import { quoteShort, requireContainerId, requireIfname, requireNetworkName } from '../../../../lib/cni/names.ts';
 
 const GOOD = ['a', 'A9', '0', 'abc_def.ghi-jkl', 'a..b', 'x'.repeat(200)];
 const BAD = ['.', '..', '-a', '_a', 'a/b', '../x', 'a b', 'a\n', 'a\0', 'ä', 'a:b'];
@@ -56,9 +51,12 @@ describe('requireNetworkName()', () => {
 });
 
 describe('requireIfname()', () => {
-  test.each(['eth0', 'a', '...', 'veth1234567890a', '-x', 'ä'.repeat(7), 'a\u200bb', 'a\ufeffb'])('takes %j', (name) => {
-    expect(() => requireIfname(name)).not.toThrow();
-  });
+  test.each(['eth0', 'a', '...', 'veth1234567890a', '-x', 'ä'.repeat(7), 'a\u200bb', 'a\ufeffb'])(
+    'takes %j',
+    (name) => {
+      expect(() => requireIfname(name)).not.toThrow();
+    },
+  );
 
   const characters = 'interface name contains / or : or whitespace characters';
   test.each([

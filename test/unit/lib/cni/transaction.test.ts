@@ -20,7 +20,12 @@ function twoSteps(done: string[], last: (tx: Transaction) => Promise<string>) {
 
 test('transaction() returns what its body does and undoes nothing', async () => {
   const done: string[] = [];
-  expect(await transaction(fakeHost(), twoSteps(done, async (tx) => tx.step(() => 'result')))).toBe('result');
+  expect(
+    await transaction(
+      fakeHost(),
+      twoSteps(done, async (tx) => tx.step(() => 'result')),
+    ),
+  ).toBe('result');
   expect(done).toEqual(['a', 'b']);
 });
 

@@ -13,12 +13,12 @@ describe('replaceRules()', () => {
   });
 
   test('takes all out and puts the rest back in order when a rule goes', () => {
-    expect(replaceRules('C', ['a', 'b', 'c'], ['b', 'c'])).toEqual(['-D C c', '-D C b', '-D C a', '-A C b', '-A C c']);
+    expect(replaceRules('C', ['a', 'b', 'c'], ['b', 'c'])).toEqual(['-D C a', '-D C b', '-D C c', '-A C b', '-A C c']);
   });
 });
 
 describe('inverseLines()', () => {
-  test('takes back the own chain and what leads to it, last first, and leaves what others use', () => {
+  test('takes back the own chain and what leads to it, last kind first, and leaves what others use', () => {
     const lines = [
       '-C PREROUTING -j SHARED',
       '-N SHARED',
@@ -33,6 +33,6 @@ describe('inverseLines()', () => {
 
   test('restores the order of replaced rules', () => {
     const lines = replaceRules('OWN', ['a', 'b'], ['b', 'c']);
-    expect(inverseLines(lines, 'OWN')).toEqual(['-D OWN c', '-D OWN b', '-A OWN a', '-A OWN b']);
+    expect(inverseLines(lines, 'OWN')).toEqual(['-D OWN b', '-D OWN c', '-A OWN a', '-A OWN b']);
   });
 });

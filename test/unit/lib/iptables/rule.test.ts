@@ -22,7 +22,7 @@ describe('word()', () => {
 
 test('comment() cuts at the 255 bytes that the kernel takes', () => {
   expect(words(comment('x'.repeat(255)))[3]).toBe('x'.repeat(255));
-  expect(words(comment('x'.repeat(256)))[3]).toBe(`${'x'.repeat(252)}...`);
+  expect(words(comment('x'.repeat(256)))[3]).toBe('x'.repeat(255));
 });
 
 describe('sameRule()', () => {

@@ -119,8 +119,9 @@ test.each([
   '10.0.0.0/255.0.0.0',
   '10.0.0/8',
   'fe80::1%eth0/64',
-  // Go takes these two. ip would read /024 as octal, and a mapped network's length is of neither family.
+  // Go takes the rest. ip would read /024 as octal, and a mapped network's length is of neither family.
   '10.0.0.0/024',
+  '::ffff:10.0.0.0/24',
   '::ffff:10.0.0.0/104',
 ])('parseCidr() refuses %j', (text) => {
   expect(parseCidr(text)).toBeUndefined();

@@ -40,7 +40,7 @@ describe('routes', () => {
   const default4 = { dst: '0.0.0.0/0', gw: '10.1.0.1' };
   const default6 = { dst: '::/0', gw: 'fd00::1' };
 
-  test('are the IPAM plugin\'s without isDefaultGateway', () => {
+  test("are the IPAM plugin's without isDefaultGateway", () => {
     const routes: Route[] = [{ dst: '0.0.0.0/0' }, { dst: '10.9.0.0/16', gw: '10.1.0.9', priority: 5 }];
     expect(plan({ isGateway: true }, { ips: [v4], routes }).routes).toEqual(routes);
   });
@@ -81,7 +81,10 @@ describe('routes', () => {
     {
       what: 'one in a table of its own or with a metric is another route',
       ips: [v4],
-      routes: [{ dst: '0.0.0.0/0', table: 100 }, { dst: '0.0.0.0/0', priority: 9 }],
+      routes: [
+        { dst: '0.0.0.0/0', table: 100 },
+        { dst: '0.0.0.0/0', priority: 9 },
+      ],
       expected: [{ dst: '0.0.0.0/0', table: 100 }, { dst: '0.0.0.0/0', priority: 9 }, default4],
     },
     {

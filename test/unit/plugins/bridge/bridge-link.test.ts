@@ -10,9 +10,15 @@ import { formatCidr } from '../../../../lib/net/ip.ts';
 import { bridgeAddresses, ensureBridge, planBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { cidr, configured, link } from './fixtures.ts';
 
-vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({ ...(await original()), runBatch: vi.fn() }));
+vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({
+  ...(await original()),
+  runBatch: vi.fn(),
+}));
 vi.mock(import('../../../../lib/iproute2/show.ts'), async (original) => ({ ...(await original()), showLink: vi.fn() }));
-vi.mock(import('../../../../lib/linux/sysctl.ts'), async (original) => ({ ...(await original()), writeSysctl: vi.fn() }));
+vi.mock(import('../../../../lib/linux/sysctl.ts'), async (original) => ({
+  ...(await original()),
+  writeSysctl: vi.fn(),
+}));
 
 function plan(keys: object, gateways: readonly string[], seen?: LinkInfo) {
   const { commands, mac } = planBridge({
@@ -55,13 +61,7 @@ describe('planBridge()', () => {
     ['has nothing to do for layer 2', {}, [], there([]), ['']],
     ['brings an existing one up', {}, [], there([], { flags: [] }), ['link set dev cni0 up']],
     ['leaves promiscuous mode on', {}, [], there([], { flags: ['UP', 'PROMISC'] }), ['']],
-    [
-      'turns promiscuous mode on',
-      { promiscMode: true },
-      [],
-      there([]),
-      ['link set dev cni0 promisc on'],
-    ],
+    ['turns promiscuous mode on', { promiscMode: true }, [], there([]), ['link set dev cni0 promisc on']],
     ['keeps promiscuous mode', { promiscMode: true }, [], there([], { flags: ['UP', 'PROMISC'] }), ['']],
     [
       'adds an address and pins the MAC address',
@@ -179,7 +179,11 @@ describe('ensureBridge()', () => {
   const show = vi.mocked(showLink);
   const send = vi.mocked(runBatch);
   const sysctl = vi.mocked(writeSysctl);
-  const failure = new ToolError('ip', { exitCode: 1, stderr: 'RTNETLINK answers: File exists\n', stdout: '' }, 'it failed');
+  const failure = new ToolError(
+    'ip',
+    { exitCode: 1, stderr: 'RTNETLINK answers: File exists\n', stdout: '' },
+    'it failed',
+  );
   const refuse = () => {
     throw failure;
   };
@@ -214,6 +218,7 @@ describe('ensureBridge()', () => {
     expect(ensureBridge(configured({ isGateway: true }), [cidr('10.1.0.1/24')])).toBe('02:00:00:00:00:09');
     expect(send).toHaveBeenCalledTimes(2);
     expect(sent()[1]).toBe('');
+    expect(sysctl).toHaveBeenCalledTimes(1);
   });
 
   test('gives up when nothing changed, however the timers of the bridge run', () => {

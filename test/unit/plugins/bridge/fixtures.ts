@@ -2,7 +2,7 @@
 
 import type { Verb } from '../../../../lib/cni/plugin.ts';
 import type { Result } from '../../../../lib/cni/result.ts';
-import type { LinkInfo } from '../../../../lib/iproute2/show.ts';
+import type { AddressInfo, LinkInfo } from '../../../../lib/iproute2/show.ts';
 import { type Cidr, type Ip, parseCidr, parseIp } from '../../../../lib/net/ip.ts';
 import { planAddressing } from '../../../../plugins/bridge/addressing.ts';
 import type { Attachment } from '../../../../plugins/bridge/plan.ts';
@@ -44,9 +44,13 @@ export function attachmentOf(keys: object, result: Partial<Result>): Attachment 
   return { config, ifname: 'eth0', netns, pair, addressing: planAddressing(config, ipam) };
 }
 
-/** What `ip -json -details addr show` prints of a link, as far as we read it. */
-export function link(ifname: string, over: Partial<LinkInfo> & { readonly addresses?: readonly string[] } = {}): LinkInfo {
-  const { addresses = [], ...rest } = over;
+type LinkOptions = Partial<LinkInfo> & {
+  /** CIDRs, in place of `addr_info`. */
+  readonly addresses?: readonly string[];
+};
+
+/** What `ip -json -details addr show` prints of a link, as far as we read it: a bridge unless `over` says more. */
+export function link(ifname: string, { addresses, ...over }: LinkOptions = {}): LinkInfo {
   return {
     ifname,
     ifindex: 7,
@@ -55,11 +59,13 @@ export function link(ifname: string, over: Partial<LinkInfo> & { readonly addres
     operstate: 'UP',
     address: '02:00:00:00:00:09',
     linkinfo: { info_kind: 'bridge' },
-    addr_info: addresses.map((text) => {
-      const [local = '', length] = text.split('/');
-      const family = local.includes(':') ? 'inet6' : 'inet';
-      return { family, local, prefixlen: Number(length), scope: local.startsWith('fe80:') ? 'link' : 'global' } as const;
-    }),
-    ...rest,
+    ...over,
+    addr_info: addresses?.map(addressInfo) ?? over.addr_info ?? [],
   };
+}
+
+function addressInfo(text: string): AddressInfo {
+  const [local = '', length] = text.split('/');
+  const scope = local.startsWith('fe80:') ? 'link' : 'global';
+  return { family: local.includes(':') ? 'inet6' : 'inet', local, prefixlen: Number(length), scope };
 }

@@ -25,7 +25,10 @@ describe('parseConfig() makes of', () => {
   test.each([
     [{}, {}],
     [{ isDefaultGateway: true }, { isDefaultGateway: true, isGateway: true }],
-    [{ ISGATEWAY: true, IpMasq: true }, { isGateway: true, ipMasq: true }],
+    [
+      { ISGATEWAY: true, IpMasq: true },
+      { isGateway: true, ipMasq: true },
+    ],
     [{ mtu: 0 }, {}],
     [{ mtu: 1450 }, { mtu: 1450 }],
     [{ bridge: null, mtu: null, ipam: null, dns: null, args: null, runtimeConfig: null, vlanTrunk: null }, {}],
@@ -34,7 +37,10 @@ describe('parseConfig() makes of', () => {
     [{ ipam: { type: 'host-local', subnet: '10.0.0.0/8' } }, { ipamType: 'host-local' }],
     [{ ipamTimeoutSeconds: 5 }, { ipamTimeoutMs: 5000 }],
     [{ hairpinMode: true }, { hairpinMode: true }],
-    [{ promiscMode: true, forceAddress: true }, { promiscMode: true, forceAddress: true }],
+    [
+      { promiscMode: true, forceAddress: true },
+      { promiscMode: true, forceAddress: true },
+    ],
     [{ ipMasqBackend: 'iptables' }, {}],
     [{ vlan: 0, macspoofchk: false, portIsolation: false, enabledad: false }, {}],
     [{ unknown: 1, capabilities: { mac: true } }, {}],

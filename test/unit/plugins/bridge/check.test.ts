@@ -1,0 +1,253 @@
+/** CHECK: a healthy attachment has no problem, and each thing that breaks is named. */
+
+import { describe, expect, test } from 'vitest';
+import type { Result } from '../../../../lib/cni/result.ts';
+import type { LinkInfo, RouteInfo } from '../../../../lib/iproute2/show.ts';
+import { parseNat } from '../../../../lib/iptables/nat.ts';
+import { type Expected, findProblem, type Seen } from '../../../../plugins/bridge/check.ts';
+import { planMasquerade } from '../../../../plugins/bridge/masquerade.ts';
+import { planResult } from '../../../../plugins/bridge/plan.ts';
+import { attachmentOf, chain, cidr, link, netns, owner, pair } from './fixtures.ts';
+
+const KEYS = { isDefaultGateway: true, ipMasq: true, hairpinMode: true };
+const BRIDGE_MAC = '02:00:00:00:00:0b';
+
+const attachment = attachmentOf(KEYS, {
+  ips: [{ address: '10.1.0.5/24' }, { address: 'fd00::5/64' }],
+  routes: [
+    { dst: '10.9.0.0/16', gw: '10.1.0.9' },
+    { dst: 'FD09::/48' },
+    { dst: '10.7.7.7/32', table: 100 },
+    { dst: '10.6.0.0/16', table: 255 },
+  ],
+});
+
+const expected: Expected = {
+  config: attachment.config,
+  owner,
+  ifname: 'eth0',
+  netns,
+  result: planResult(attachment, BRIDGE_MAC),
+};
+
+const bridge = link('cni0', { address: BRIDGE_MAC, addresses: ['10.1.0.1/24', 'fd00::1/64', 'fe80::1/64'] });
+const port = link(pair.hostName, {
+  ifindex: 12,
+  address: pair.hostMac,
+  master: 'cni0',
+  linkinfo: { info_kind: 'veth', info_slave_kind: 'bridge', info_slave_data: { hairpin: true } },
+});
+const inside = link('eth0', {
+  ifindex: 2,
+  link_index: 12,
+  address: pair.containerMac,
+  linkinfo: { info_kind: 'veth' },
+  addresses: ['10.1.0.5/24', 'fd00::5/64', 'fe80::2/64'],
+});
+const ROUTES: readonly RouteInfo[] = [
+  { dst: 'default', gateway: '10.1.0.1', dev: 'eth0', table: 'main' },
+  { dst: '10.1.0.0/24', dev: 'eth0' },
+  { dst: '10.9.0.0/16', gateway: '10.1.0.9', dev: 'eth0' },
+  { dst: '10.7.7.7', dev: 'eth0', table: '100' },
+  { dst: '10.6.0.0/16', dev: 'eth0', table: 'local' },
+  { dst: 'default', gateway: 'fd00::1', dev: 'eth0' },
+  { dst: 'fd09::/48', gateway: 'fd00::1', dev: 'eth0' },
+];
+
+/** The rules that ADD writes, as iptables-save prints them. */
+function natOf(addresses: readonly string[], without = '') {
+  const lines = planMasquerade(owner, addresses.map(cidr), undefined).filter((line) => line.startsWith('-A'));
+  return parseNat(
+    [`:${chain} - [0:0]`, ...lines].filter((line) => without === '' || !line.includes(without)).join('\n'),
+  );
+}
+
+const healthy: Seen = {
+  hostLinks: links(bridge, port),
+  containerLink: inside,
+  containerRoutes: ROUTES,
+  forwarding: { 4: true, 6: true },
+  nat: new Map([
+    [4, natOf(['10.1.0.5/24'])],
+    [6, natOf(['fd00::5/64'])],
+  ]),
+};
+
+function links(...all: LinkInfo[]): Seen['hostLinks'] {
+  return new Map(all.map((one) => [one.ifname, one]));
+}
+
+function withPort(over: Partial<LinkInfo>): Partial<Seen> {
+  return { hostLinks: links(bridge, { ...port, ...over }) };
+}
+
+function withBridge(over: Partial<LinkInfo>): Partial<Seen> {
+  return { hostLinks: links({ ...bridge, ...over }, port) };
+}
+
+function without(dst: string, gateway?: string): Partial<Seen> {
+  return { containerRoutes: ROUTES.filter((route) => route.dst !== dst || route.gateway !== gateway) };
+}
+
+function withRoute(dst: string, over: Partial<RouteInfo>): Partial<Seen> {
+  return { containerRoutes: ROUTES.map((route) => (route.dst === dst ? { ...route, ...over } : route)) };
+}
+
+test('findProblem() finds none in a healthy attachment', () => {
+  expect(findProblem(expected, healthy)).toBeUndefined();
+});
+
+test.each<[string, Partial<Seen>]>([
+  ['a port in upper case', withPort({ address: '0A:00:00:00:00:01' })],
+  ['more routes than asked for', { containerRoutes: [...ROUTES, { dst: '10.99.0.0/16', dev: 'eth0' }] }],
+  [
+    'more addresses than asked for',
+    { containerLink: { ...inside, addr_info: [...(inside.addr_info ?? []), ...(bridge.addr_info ?? [])] } },
+  ],
+  ['a table that has a name on this host', withRoute('10.7.7.7', { table: 'blue' })],
+  ['a bridge in promiscuous mode that nobody asked for', withBridge({ flags: ['UP', 'PROMISC'] })],
+])('findProblem() does not mind %s', (_what, seen) => {
+  expect(findProblem(expected, { ...healthy, ...seen })).toBeUndefined();
+});
+
+describe('findProblem() names', () => {
+  test.each<[string, Partial<Seen>, string]>([
+    ['no bridge', { hostLinks: links(port) }, 'bridge cni0 does not exist'],
+    [
+      'something else',
+      withBridge({ linkinfo: { info_kind: 'dummy' } }),
+      'Interface cni0 does not have link type of bridge',
+    ],
+    ['a bridge that is down', withBridge({ flags: [] }), 'bridge cni0 is down'],
+    [
+      'another bridge MAC',
+      withBridge({ address: '02:00:00:00:00:0c' }),
+      `Bridge interface cni0 Mac doesn't match: expected ${BRIDGE_MAC}, found 02:00:00:00:00:0c`,
+    ],
+    ['no container link', { containerLink: undefined }, `container interface eth0 does not exist in ${netns}`],
+    [
+      'another kind',
+      { containerLink: { ...inside, linkinfo: { info_kind: 'dummy' } } },
+      'container interface eth0 is no veth',
+    ],
+    ['a link that is down', { containerLink: { ...inside, flags: [] } }, 'container interface eth0 is down'],
+    [
+      'another MAC',
+      { containerLink: { ...inside, address: '02:00:00:00:00:0c' } },
+      `container interface eth0 has MAC address 02:00:00:00:00:0c, expected ${pair.containerMac}`,
+    ],
+    ['no port', { hostLinks: links(bridge) }, 'CNI veth created for bridge cni0 was not found'],
+    ['another far end', withPort({ ifindex: 13 }), 'CNI veth created for bridge cni0 was not found'],
+    ['another master', withPort({ master: 'br9' }), `host interface ${pair.hostName} is not a port of bridge cni0`],
+    ['a port that is down', withPort({ operstate: 'DOWN' }), `host interface ${pair.hostName} is DOWN`],
+    [
+      'no hairpin',
+      withPort({ linkinfo: { info_slave_data: { hairpin: false } } }),
+      `hairpin mode of ${pair.hostName} is off, expected on`,
+    ],
+    [
+      'no address',
+      { containerLink: link('eth0', { ...inside, addresses: ['10.1.0.5/24'] }) },
+      'Failed to match addr fd00::5/64 on interface eth0',
+    ],
+    [
+      'another length',
+      { containerLink: link('eth0', { ...inside, addresses: ['10.1.0.5/25', 'fd00::5/64'] }) },
+      'Failed to match addr 10.1.0.5/24 on interface eth0',
+    ],
+    [
+      'no default route',
+      without('default', '10.1.0.1'),
+      'Expected Route 0.0.0.0/0 via 10.1.0.1 not found in routing table',
+    ],
+    [
+      'no IPv6 default route',
+      without('default', 'fd00::1'),
+      'Expected Route ::/0 via fd00::1 not found in routing table',
+    ],
+    [
+      'another gateway',
+      withRoute('10.9.0.0/16', { gateway: '10.1.0.8' }),
+      'Expected Route 10.9.0.0/16 via 10.1.0.9 not found in routing table',
+    ],
+    [
+      'a route in another table',
+      withRoute('10.7.7.7', { table: 'main' }),
+      'Expected Route 10.7.7.7/32 not found in routing table',
+    ],
+    [
+      'a table of another number',
+      withRoute('10.7.7.7', { table: '101' }),
+      'Expected Route 10.7.7.7/32 not found in routing table',
+    ],
+    ['a route gone from its table', without('10.6.0.0/16'), 'Expected Route 10.6.0.0/16 not found in routing table'],
+    [
+      'no gateway address',
+      { hostLinks: links(link('cni0', { ...bridge, addresses: ['10.1.0.1/24'] }), port) },
+      'bridge cni0 lacks the gateway address fd00::1/64',
+    ],
+    ['no forwarding', { forwarding: { 4: false, 6: true } }, 'IPv4 forwarding is off on this host'],
+    ['no IPv6 forwarding', { forwarding: { 4: true, 6: false } }, 'IPv6 forwarding is off on this host'],
+  ])('%s', (_what, seen, message) => {
+    const problem = findProblem(expected, { ...healthy, ...seen });
+    expect(problem?.message).toBe(message);
+    expect(problem?.details).not.toBe('');
+  });
+
+  test.each([
+    ['-j ACCEPT', `masquerade rule missing in chain ${chain} of IPv4 table nat: -d 10.1.0.0/24 `],
+    ['-j MASQUERADE', `masquerade rule missing in chain ${chain} of IPv4 table nat: ! -d 224.0.0.0/4 `],
+    ['POSTROUTING', 'masquerade rule missing in chain POSTROUTING of IPv4 table nat: -s 10.1.0.5/32 '],
+  ])('a missing masquerade rule (%s)', (rule, message) => {
+    const nat = new Map([...healthy.nat, [4, natOf(['10.1.0.5/24'], rule)] as const]);
+    expect(findProblem(expected, { ...healthy, nat })?.message).toContain(message);
+  });
+
+  test.each<[string, Partial<Result>, Partial<Expected>, string]>([
+    [
+      'another bridge',
+      {},
+      { config: { ...attachment.config, bridge: 'br9' } },
+      'Interface br9 not found in prevResult',
+    ],
+    [
+      'no container interface',
+      { interfaces: expected.result.interfaces.slice(0, 2) },
+      {},
+      'Interface eth0 not found in prevResult',
+    ],
+    ['another name', {}, { ifname: 'eth1' }, 'Interface eth1 not found in prevResult'],
+    [
+      'another namespace',
+      {},
+      { netns: '/other' },
+      `Sandbox in prevResult ${netns} doesn't match configured netns: /other`,
+    ],
+  ])('a prevResult with %s', (_what, result, over, message) => {
+    const given = { ...expected, ...over, result: { ...expected.result, ...result } };
+    expect(findProblem(given, healthy)?.message).toBe(message);
+  });
+
+  test('a bridge that is not promiscuous', () => {
+    const given = { ...expected, config: { ...attachment.config, hairpinMode: false, promiscMode: true } };
+    expect(findProblem(given, healthy)?.message).toBe('bridge cni0 is not in promiscuous mode');
+  });
+
+  test('hairpin mode that nobody asked for', () => {
+    const given = { ...expected, config: { ...attachment.config, hairpinMode: false } };
+    expect(findProblem(given, healthy)?.message).toBe(`hairpin mode of ${pair.hostName} is on, expected off`);
+  });
+});
+
+test('findProblem() asks a layer 2 bridge for links only', () => {
+  const layer2 = attachmentOf({}, {});
+  const given = { ...expected, config: layer2.config, result: planResult(layer2, BRIDGE_MAC) };
+  const seen: Seen = {
+    hostLinks: links({ ...bridge, addr_info: [] }, { ...port, linkinfo: {} }),
+    containerLink: { ...inside, addr_info: [] },
+    containerRoutes: [],
+    forwarding: { 4: false, 6: false },
+    nat: new Map(),
+  };
+  expect(findProblem(given, seen)).toBeUndefined();
+});

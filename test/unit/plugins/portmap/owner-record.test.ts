@@ -1,0 +1,41 @@
+/** Records: what is written is read back; what is damaged makes no rules. */
+
+import { describe, expect, test } from 'vitest';
+import { parseRecord, renderRecord } from '../../../../plugins/portmap/owner-record.ts';
+import { rulesOf } from '../../../../plugins/portmap/rules.ts';
+import { dualStack, forwarding, mapping } from './fixtures.ts';
+
+const full = forwarding({
+  ...dualStack,
+  mappings: [mapping(53, { protocol: 'udp', spelling: 'UDP', hostIp: '192.0.2.1' }), mapping(8080)],
+  externalSetMarkChain: 'KUBE-MARK-MASQ',
+  conditions: { 4: ['!', '-d', '192.0.2.0/24'], 6: [] },
+});
+
+test.each([forwarding(), full])('a record makes the rules of its ADD again', (wanted) => {
+  const read = parseRecord(renderRecord(wanted));
+  expect(read).toMatchObject(wanted);
+  if (read === 'damaged') return;
+  expect(rulesOf(read, 4)).toEqual(rulesOf(wanted, 4));
+  expect(rulesOf(read, 6)).toEqual(rulesOf(wanted, 6));
+});
+
+describe('damaged is', () => {
+  const good = JSON.parse(renderRecord(full)) as Record<string, unknown>;
+
+  test.each([
+    ['an empty file', ''],
+    ['zeros', '\0\0\0\0'],
+    ['a torn file', renderRecord(full).slice(0, -5)],
+    ['a list', '[]'],
+    ['another version', JSON.stringify({ ...good, version: 2 })],
+    ['no version', JSON.stringify({ ...good, version: undefined })],
+    ['an address that is none', JSON.stringify({ ...good, targets: { 4: '10.88.0.5 -j ACCEPT' } })],
+    ['a protocol that is none', JSON.stringify({ ...good, mappings: [{ ...mapping(1), protocol: '\nCOMMIT' }] })],
+    ['a port that is none', JSON.stringify({ ...good, mappings: [mapping(0)] })],
+    ['a word with a line break', JSON.stringify({ ...good, conditions: { 4: ['a\n-F'], 6: [] } })],
+    ['a chain with a line break', JSON.stringify({ ...good, externalSetMarkChain: 'A\n-F' })],
+  ])('%s', (_, text) => {
+    expect(parseRecord(text)).toBe('damaged');
+  });
+});
