@@ -40,6 +40,8 @@ export interface RouteInfo {
   /** Absent for the main table. */
   readonly table?: string;
   readonly type?: string;
+  /** In place of `gateway` and `dev`, where several routes to one place have become one (IPv6 does so by itself). */
+  readonly nexthops?: readonly { readonly gateway?: string; readonly dev?: string }[];
 }
 
 /** The links called `names` with their addresses, in one `ip`; those that do not exist are left out. */

@@ -64,15 +64,15 @@ export function openNetns(path: string): Netns {
   const fd = openOr8(path);
   return {
     fdPath: `/proc/${process.pid}/fd/${fd}`,
-    run: (action) => runInside(fd, action),
+    run: (action) => runInside({ fd, path }, action),
     [Symbol.dispose]: () => closeSync(fd),
   };
 }
 
-function runInside<T>(fd: number, action: () => T): T {
+function runInside<T>({ fd, path }: { fd: number; path: string }, action: () => T): T {
   const home = openSync(OWN, 'r');
   try {
-    setNetns(fd);
+    enter(fd, path);
     try {
       return action();
     } finally {
@@ -80,6 +80,15 @@ function runInside<T>(fd: number, action: () => T): T {
     }
   } finally {
     closeSync(home);
+  }
+}
+
+/** Another kind of namespace looks the same from outside. */
+function enter(fd: number, path: string): void {
+  try {
+    setNetns(fd);
+  } catch (error) {
+    throw netnsError(path, `${messageOf(error)} (is it a network namespace, and is this root?)`, error);
   }
 }
 

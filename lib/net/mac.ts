@@ -16,3 +16,10 @@ export function randomMac(): string {
   const unicast = (Number.parseInt(first, 16) & 0xfe) | 0x02;
   return [unicast.toString(16).padStart(2, '0'), ...rest].join(':');
 }
+
+/** The IPv6 address that a link makes itself of its MAC address `mac` (RFC 4291 appendix A: EUI-64). */
+export function linkLocalAddress(mac: string): string {
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0] = mac.split(':').map((byte) => Number.parseInt(byte, 16));
+  const groups = [((a ^ 0x02) << 8) | b, (c << 8) | 0xff, 0xfe00 | d, (e << 8) | f];
+  return `fe80::${groups.map((group) => group.toString(16)).join(':')}`;
+}

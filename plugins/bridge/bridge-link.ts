@@ -5,7 +5,7 @@ import { type IpCommand, runBatch } from '../../lib/iproute2/batch.ts';
 import { type LinkInfo, showLink } from '../../lib/iproute2/show.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import { type Cidr, formatCidr, overlaps, parseIp } from '../../lib/net/ip.ts';
-import { randomMac } from '../../lib/net/mac.ts';
+import { linkLocalAddress, randomMac } from '../../lib/net/mac.ts';
 import { broadcast } from './plan.ts';
 import type { BridgeConfig } from './schema.ts';
 
@@ -75,6 +75,11 @@ export function planBridge({ config, gateways, seen, newMac }: BridgeInput): { c
   }
   if (config.promiscMode && seen?.flags.includes('PROMISC') !== true)
     commands.push(['link', 'set', 'dev', bridge, 'promisc', 'on']);
+  if (gateways.some(({ ip }) => ip.family === 6) && !hasLinkLocal(seen)) {
+    // Before the kernel gives it the same one, tentatively: until that settles, a second or two, the node cannot ask for
+    // the MAC address of any pod.
+    commands.push(['addr', 'add', `${linkLocalAddress(mac)}/64`, 'nodad', 'dev', bridge]);
+  }
   if (seen?.flags.includes('UP') !== true) commands.push(['link', 'set', 'dev', bridge, 'up']);
   const wanted = new Map(gateways.map((gateway) => [formatCidr(gateway), gateway]));
   const planned = [...wanted].flatMap(([text, gateway]) => planGateway({ config, wanted, seen }, text, gateway));
@@ -82,6 +87,10 @@ export function planBridge({ config, gateways, seen, newMac }: BridgeInput): { c
   const addresses = [...new Map(planned.map((command) => [command.join(' '), command])).values()];
   if (seen !== undefined && addresses.length > 0) commands.push(['link', 'set', 'dev', bridge, 'address', mac]);
   return { commands: [...commands, ...addresses], mac };
+}
+
+function hasLinkLocal(link: LinkInfo | undefined): boolean {
+  return (link?.addr_info ?? []).some(({ family, scope }) => family === 'inet6' && scope === 'link');
 }
 
 interface GatewayInput {

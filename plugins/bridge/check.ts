@@ -64,10 +64,15 @@ function observe({ config, ifname, netns, result }: Expected): Seen {
   return {
     hostLinks: new Map(showLinks(hostNames).map((link) => [link.ifname, link])),
     containerLink: links?.[0] as LinkInfo | undefined,
-    containerRoutes: (routes ?? []) as RouteInfo[],
+    containerRoutes: ((routes ?? []) as RouteInfo[]).flatMap(separateRoutes),
     forwarding: { 4: readSysctl('net/ipv4/ip_forward') === '1', 6: readSysctl('net/ipv6/conf/all/forwarding') === '1' },
     nat: new Map(families.map((family) => [family, saveNat(family)])),
   };
+}
+
+/** One route for each next hop. */
+function separateRoutes({ nexthops, ...route }: RouteInfo): RouteInfo[] {
+  return nexthops === undefined ? [route] : nexthops.map((nexthop) => ({ ...route, ...nexthop }));
 }
 
 function familiesOf(cidrs: readonly Cidr[]): Family[] {

@@ -64,6 +64,8 @@ export function planHostSysctls({ pair }: Attachment): Sysctl[] {
 
 /** Settings inside the container that have to be right before its link comes up. */
 export function planContainerSysctls({ ifname, addressing }: Attachment): Sysctl[] {
+  // Layer 2 only: what the link does with addresses is for whoever gives it some.
+  if (addressing.addresses.length === 0) return [];
   const hasIpv6 = addressing.addresses.some(({ cidr }) => cidr.ip.family === 6);
   const always: Sysctl[] = [
     // No duplicate address detection: IPAM hands out each address once, and a tentative one loses the first packets.

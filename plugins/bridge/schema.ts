@@ -147,16 +147,16 @@ function configuredDns(dns: Keys['dns']): Dns | undefined {
 
 /** Precedence as the reference's: runtimeConfig, then args.cni, then CNI_ARGS. */
 function requestedMac(call: Call, keys: Keys): string | undefined {
-  const fromArgs = parseArgs(call.args, ['MAC']).MAC;
-  const text = [keys.runtimeConfig?.mac, keys.args?.cni?.mac, fromArgs].find((mac) => mac !== undefined && mac !== '');
-  if (text === undefined) return undefined;
+  const fromArgs = parseArgs(call.args, ['MAC']).MAC ?? '';
+  const configured = [keys.runtimeConfig?.mac, keys.args?.cni?.mac].find((mac) => mac !== undefined && mac !== '');
+  const text = configured ?? fromArgs;
+  if (text === '') return undefined;
   const mac = parseMac(text);
-  if (mac === undefined)
-    throw invalid(
-      `cannot use MAC address ${quoteShort(text)}: it is no unicast MAC address`,
-      'write it like 02:42:ac:11:00:02',
-    );
-  return mac;
+  if (mac !== undefined) return mac;
+  const number = configured === undefined ? code.invalidEnvironment : code.invalidConfig;
+  throw new CniError(number, `cannot use MAC address ${quoteShort(text)}: it is no unicast MAC address`, {
+    details: 'write it like 02:42:ac:11:00:02',
+  });
 }
 
 function invalid(message: string, details: string): CniError {

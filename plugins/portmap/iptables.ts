@@ -36,8 +36,13 @@ export async function addRules(forwarding: Forwarding, family: Family, adding: A
 function neighboursOf(forwarding: Forwarding, family: Family, former: Forwarding | undefined): Neighbours {
   return {
     former: former === undefined ? undefined : rulesOf(former, family),
-    living: readSiblings(forwarding).flatMap((sibling) => addressesOf(sibling, family)),
+    living: livingAddresses(forwarding, family),
   };
+}
+
+/** Of the container's other interfaces on this network. */
+function livingAddresses(attachment: Attachment, family: Family): string[] {
+  return readSiblings(attachment).flatMap((sibling) => addressesOf(sibling, family));
 }
 
 /**
@@ -71,7 +76,8 @@ export function removeFoundRules(attachment: Attachment, family: Family, targets
   const own = targetOf({ targets }, family)?.ip.text;
   const isKnown = targets[4] !== undefined || targets[6] !== undefined;
   const addresses = isKnown ? [own].filter((address) => address !== undefined) : undefined;
-  applyNat(family, (table) => planRemoval({ chain, addresses, entries: [] }, table ?? new Map()), saveNat(family));
+  const removal = { chain, addresses, living: livingAddresses(attachment, family), entries: [] };
+  applyNat(family, (table) => planRemoval(removal, table ?? new Map()), saveNat(family));
 }
 
 /** What is missing of the rules of one family. */

@@ -56,17 +56,19 @@ export function planUsualRemoval(wanted: FamilyRules): string[] {
 
 export interface Removal {
   readonly chain: string;
-  /** Take out what sends to these; `undefined` when nobody knows any more: all. */
+  /** Take out what sends to these; `undefined` when nobody knows any more: all but what sends to `living`. */
   readonly addresses: readonly string[] | undefined;
+  /** Addresses of the container's other interfaces on this network. */
+  readonly living?: readonly string[];
   /** Rules that lead to the chain and were the attachment's, as far as known. */
   readonly entries: readonly EntryRule[];
 }
 
 /** Takes one attachment's rules out of `table`, and with its last rule the chain and all that leads to it. */
-export function planRemoval({ chain, addresses, entries }: Removal, table: NatTable): string[] {
+export function planRemoval({ chain, addresses, living = [], entries }: Removal, table: NatTable): string[] {
   const present = table.get(chain);
   if (present === undefined) return [];
-  const rules = withoutForwards(present, ({ address }) => addresses?.includes(address) ?? true);
+  const rules = withoutForwards(present, ({ address }) => addresses?.includes(address) ?? !living.includes(address));
   if (forwardsIn(rules).length === 0) return planChainRemoval(chain, table);
   const jumps = jumpsTo(chain, table);
   const needed = withoutSpareJumps(jumps, rules, entries);

@@ -33,8 +33,15 @@ export const badEnvironment: BadCall[] = [
   })),
   { what: 'CNI_ARGS that are no pairs', spoil: () => ({ args: 'MAC' }), code: 4, names: 'MAC' },
   { what: 'CNI_ARGS with an unknown key', spoil: () => ({ args: 'FOO=1' }), code: 4, names: 'FOO' },
-  { what: 'CNI_ARGS with a bad MAC', spoil: () => ({ args: 'MAC=zz' }), code: 7, names: 'zz' },
+  { what: 'CNI_ARGS with a bad MAC', spoil: () => ({ args: 'MAC=zz' }), code: 4, names: 'zz' },
   { what: 'CNI_ARGS with a bad IP', spoil: () => ({ args: 'IgnoreUnknown=1;IP=foo' }), code: 4, names: 'foo' },
+  ...(['bridge', 'host-local'] as const).map((plugin) => ({
+    what: `an address outside of the ranges asked for (${plugin})`,
+    spoil: () => ({ args: 'IgnoreUnknown=1;IP=10.99.0.1' }),
+    code: 7,
+    names: '10.99.0.1',
+    plugin,
+  })),
   {
     what: 'a namespace that is missing',
     spoil: () => ({ netns: '/run/netns/none' }),

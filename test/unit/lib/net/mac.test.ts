@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseMac, randomMac } from '../../../../lib/net/mac.ts';
+import { linkLocalAddress, parseMac, randomMac } from '../../../../lib/net/mac.ts';
 
 test.each([
   ['02:42:ac:11:00:02', '02:42:ac:11:00:02'],
@@ -36,4 +36,11 @@ test('randomMac() is unicast, locally administered, and another one each time', 
     expect(Number.parseInt(mac.slice(0, 2), 16) & 3).toBe(2);
   }
   expect(new Set(macs).size).toBe(macs.length);
+});
+
+test.each([
+  ['02:42:ac:11:00:02', 'fe80::42:acff:fe11:2'],
+  ['96:ff:9e:01:02:03', 'fe80::94ff:9eff:fe01:203'],
+])('linkLocalAddress(%s) is what the kernel makes of it, %s', (mac, expected) => {
+  expect(linkLocalAddress(mac)).toBe(expected);
 });

@@ -36,6 +36,7 @@ describe('planBridge()', () => {
       mac: '02:00:00:00:00:aa',
       batch: [
         'link add name cni0 address 02:00:00:00:00:aa mtu 1450 type bridge',
+        'addr add fe80::0:ff:fe00:aa/64 nodad dev cni0',
         'link set dev cni0 up',
         'addr add 10.1.0.1/24 broadcast + dev cni0',
         'addr add fd00::1/64 nodad dev cni0',
@@ -74,8 +75,15 @@ describe('planBridge()', () => {
       'adds an IPv6 address beside another network',
       {},
       ['fd00:1::1/64'],
-      there(['fd00::1/64']),
+      there(['fd00::1/64', 'fe80::1/64']),
       ['link set dev cni0 address 02:00:00:00:00:09', 'addr add fd00:1::1/64 nodad dev cni0'],
+    ],
+    [
+      'settles the link-local address of one that waits for its first port',
+      {},
+      ['fd00::1/64'],
+      there(['fd00::1/64']),
+      ['addr add fe80::0:ff:fe00:9/64 nodad dev cni0'],
     ],
     [
       'does not mind link-local addresses',
@@ -130,7 +138,7 @@ describe('planBridge()', () => {
       'replaces only an overlapping IPv6 network by force',
       { forceAddress: true },
       ['fd00::1/64'],
-      there(['fd00::9/48', 'fd01::1/64']),
+      there(['fd00::9/48', 'fd01::1/64', 'fe80::1/64']),
       [
         'link set dev cni0 address 02:00:00:00:00:09',
         'addr del fd00::9/48 dev cni0',

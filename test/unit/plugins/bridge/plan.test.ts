@@ -50,7 +50,7 @@ test('planHostSysctls() refuses router advertisements on the port', () => {
 describe('planContainerSysctls()', () => {
   const always = ['net/ipv6/conf/eth0/accept_dad=0', 'net/ipv4/conf/eth0/arp_notify=1'];
   test.each([
-    ['layer 2', [], always],
+    ['layer 2', [], []],
     ['IPv4', [v4], always],
     [
       'dual stack',

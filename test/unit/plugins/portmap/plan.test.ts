@@ -131,6 +131,13 @@ describe('planRemoval()', () => {
     expect(listing(play(table, planRemoval(removal, table)))).toEqual(listing(usedHost()));
   });
 
+  test('spares the other interfaces that are known when nobody knows the addresses any more', () => {
+    const other = wantedBy({ ...second, mappings: [mapping(7)] });
+    const table = added(added(usedHost(), wantedBy()), other);
+    const removal = { chain: CHAIN, addresses: undefined, living: [other.address], entries: [] };
+    expect(findMissing(other, play(table, planRemoval(removal, table)))).toEqual([]);
+  });
+
   test('takes an emptied chain and what still leads to it', () => {
     const table = added(usedHost(), wantedBy());
     table.set(CHAIN, []);
