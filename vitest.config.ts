@@ -4,6 +4,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // node:ffi warns that it is experimental in every worker.
+    execArgv: ['--no-warnings'],
     projects: [
       {
         test: {
