@@ -73,7 +73,7 @@ export function parseConfig(call: Call): BridgeConfig {
     mtu: keys.mtu === 0 ? undefined : keys.mtu,
     hairpinMode: keys.hairpinMode,
     promiscMode: keys.promiscMode,
-    ipamType: keys.ipam.type,
+    ipamType: isItself(keys) ? '' : keys.ipam.type,
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
     mac: call.verb === 'DEL' ? undefined : requestedMac(call, keys),
@@ -89,7 +89,13 @@ function requirePossible(call: Call, keys: Keys): void {
       'remove "hairpinMode" or "promiscMode"',
     );
   }
+  if (isItself(keys)) throw invalid('invalid "ipam.type": bridge is no IPAM plugin', 'use one such as host-local');
   requireDescribable(call, keys);
+}
+
+/** The delegate gets the same configuration, so it would delegate to itself without end. */
+function isItself({ ipam }: Keys): boolean {
+  return ipam.type === 'bridge';
 }
 
 function requireBridgeName(name: string): void {

@@ -131,12 +131,16 @@ describe('what ADD refuses for its values does not keep a DEL from its work', ()
     [{ bridge: 'x'.repeat(16) }, 'invalid "bridge" "xxxxxxxxxxxxxxxx": interface name is too long'],
     [{ bridge: '../eth0' }, /^invalid "bridge" "\.\.\/eth0": interface name contains/],
     [{ bridge: 'br%d' }, 'invalid "bridge" "br%d": it contains %'],
+    [{ ipam: { type: 'bridge' } }, 'invalid "ipam.type": bridge is no IPAM plugin'],
     [{ runtimeConfig: { mac: 'x' } }, /^cannot use MAC address "x"/],
   ])('%j', (keys, message) => {
     const matched = typeof message === 'string' ? message : expect.stringMatching(message);
     const expected = expect.objectContaining({ code: code.invalidConfig, message: matched });
     expect(() => configured(keys)).toThrow(expected);
     expect(() => configured(keys, 'DEL')).not.toThrow();
+  });
+  test('a DEL does not ask the bridge plugin for addresses', () => {
+    expect(configured({ ipam: { type: 'bridge' } }, 'DEL').ipamType).toBe('');
   });
   test('CNI_ARGS', () => {
     expect(() => parseConfig(fakeCall({}, { args: 'x' }))).toThrow('ARGS: invalid pair "x"');
