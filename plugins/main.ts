@@ -20,8 +20,9 @@ const plugins: ReadonlyMap<string, Plugin> = new Map(
 async function main(): Promise<void> {
   // The name it was called by, also through a symlink; runtimes that rewrite it leave the file's own name.
   const names = [basename(process.argv0), basename(process.execPath)];
-  if (names.includes('cnictl')) return runCnictl(process.argv.slice(2));
-  const plugin = names.map((name) => plugins.get(name)).find((found) => found !== undefined);
+  const name = names.find((known) => known === 'cnictl' || plugins.has(known)) ?? '';
+  if (name === 'cnictl') return runCnictl(process.argv.slice(2));
+  const plugin = plugins.get(name);
   if (plugin === undefined) refuseName(basename(process.argv0), [...plugins.keys(), 'cnictl']);
   await runAsPlugin(plugin, plugins);
 }

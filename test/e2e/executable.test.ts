@@ -90,6 +90,13 @@ it('takes its file’s name where the caller gives it another', async () => {
   await succeed(callPlugin(world, { plugin: 'bridge', command: 'VERSION', wrap }));
 });
 
+it('goes by the name it is called by, also where the file is called cnictl', async () => {
+  const bin = emptyFolder();
+  symlinkSync(`${ours}/cnictl`, `${bin}/bridge`);
+  const ended = await callPlugin(world, { plugin: 'bridge', command: '', bin });
+  expect(ended.stderr, ended.said).toContain('CNI bridge plugin nodecni');
+});
+
 it('runs a host-local that is a copy of its own build in its own process', async () => {
   const bin = emptyFolder();
   symlinkSync(`${ours}/bridge`, `${bin}/bridge`);
