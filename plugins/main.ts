@@ -21,10 +21,20 @@ async function main(): Promise<void> {
   // The name it was called by, also through a symlink; runtimes that rewrite it leave the file's own name.
   const names = [basename(process.argv0), basename(process.execPath)];
   const name = names.find((known) => known === 'cnictl' || plugins.has(known)) ?? '';
+  leaveDeletedFolder();
   if (name === 'cnictl') return runCnictl(process.argv.slice(2));
   const plugin = plugins.get(name);
   if (plugin === undefined) refuseName(basename(process.argv0), [...plugins.keys(), 'cnictl']);
   await runAsPlugin(plugin, plugins);
+}
+
+/** In a working directory that somebody deleted Node starts no child: it asks for the directory's path first. */
+function leaveDeletedFolder(): void {
+  try {
+    process.cwd();
+  } catch {
+    process.chdir('/');
+  }
 }
 
 if (v8.startupSnapshot.isBuildingSnapshot()) {

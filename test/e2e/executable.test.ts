@@ -97,6 +97,18 @@ it('goes by the name it is called by, also where the file is called cnictl', asy
   expect(ended.stderr, ended.said).toContain('CNI bridge plugin nodecni');
 });
 
+it('works in a folder that was deleted', async () => {
+  const folder = emptyFolder();
+  const wrap: PluginCall['wrap'] = (command) => [
+    '/bin/sh',
+    '-c',
+    `mkdir -p ${folder}/gone && cd ${folder}/gone && rmdir ${folder}/gone && exec "$@"`,
+    'sh',
+    ...command,
+  ];
+  for (const command of ['ADD', 'STATUS', 'DEL']) await succeed(callPlugin(world, { ...add(), command, wrap }));
+});
+
 it('runs a host-local that is a copy of its own build in its own process', async () => {
   const bin = emptyFolder();
   symlinkSync(`${ours}/bridge`, `${bin}/bridge`);
