@@ -12,7 +12,7 @@ const NOTHING: Result = { interfaces: [], ips: [], routes: [], dns: {} };
 export async function addIpam(call: Call, config: BridgeConfig, tx: Transaction): Promise<Result> {
   if (config.ipamType === '') return NOTHING;
   const result = await tx.step(() => addOrRelease(call, config));
-  tx.onFailure('release the addresses', () => askIpam(call, config, 'DEL'));
+  tx.onFailure('release the addresses', () => askIpam(uninterrupted(call), config, 'DEL'));
   if (result === undefined || result.ips.length === 0) {
     throw new CniError(code.delegateFailed, 'IPAM plugin returned missing IP config', {
       details: `"${config.ipamType}" answered without an address; check the "ipam" section`,
@@ -33,12 +33,17 @@ async function addOrRelease(call: Call, config: BridgeConfig): Promise<Result | 
 
 async function afterRelease(call: Call, config: BridgeConfig, error: CniError): Promise<CniError> {
   try {
-    await askIpam(call, config, 'DEL');
+    await askIpam(uninterrupted(call), config, 'DEL');
     return error;
   } catch (failure) {
     const details = [error.details, `could not release the addresses: ${messageOf(failure)}`].join('; ');
     return new CniError(error.code, error.message, { details, cause: error });
   }
+}
+
+/** A SIGTERM may be what is being undone: it must not end the wait for the lease lock, or the lease stays. */
+function uninterrupted(call: Call): Call {
+  return { ...call, host: { ...call.host, checkpoint: async () => {} } };
 }
 
 /** CHECK, DEL, STATUS and GC of the IPAM plugin; nothing for a layer 2 bridge. */

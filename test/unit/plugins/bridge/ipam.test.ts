@@ -62,6 +62,20 @@ describe('the addresses are released', () => {
     await expect(add()).rejects.toBe(crash);
     expect(asked()).toEqual(['ADD', 'DEL']);
   });
+  test('also when it is a SIGTERM that ended the ADD, which every checkpoint tells of', async () => {
+    const host = fakeHost({ checkpoint: () => Promise.reject(new CniError(105, 'interrupted by SIGTERM')) });
+    ask.mockImplementation(async ({ host: { checkpoint } }, { verb }) => {
+      if (verb === 'ADD') return hostLocalResult;
+      await checkpoint();
+      return undefined;
+    });
+    const adding = transaction(fakeHost(), async (tx) => {
+      await addIpam(fakeCall({}, { host }), config, tx);
+      await host.checkpoint();
+    });
+    await expect(adding).rejects.toMatchObject({ message: 'interrupted by SIGTERM', details: '' });
+    expect(asked()).toEqual(['ADD', 'DEL']);
+  });
   test('or it is told why not', async () => {
     ask.mockRejectedValueOnce(new UnknownOutcomeError(104, 'it crashed', { details: 'd' }));
     ask.mockRejectedValueOnce(new CniError(5, 'read-only'));
