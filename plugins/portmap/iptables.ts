@@ -1,4 +1,5 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
+import { asCniError, CniError } from '../../lib/cni/errors.ts';
 import { findTool } from '../../lib/exec.ts';
 import { applyNat, type NatTable, saveNat, tryRestoreNat } from '../../lib/iptables/nat.ts';
 import { inverseLines } from '../../lib/iptables/nat-lines.ts';
@@ -68,7 +69,8 @@ export function removeRules(forwarding: Forwarding, family: Family): void {
 
 /**
  * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to its
- * addresses, or everything in its chain when they are unknown. A family without its tools has no rules.
+ * addresses, or everything in its chain when they are unknown. A family without its tools has no rules. Throws
+ * UnreadableTableError where it cannot look, other errors where it finds something and cannot take it out.
  */
 export function removeFoundRules(attachment: Attachment, family: Family, targets: Forwarding['targets']): void {
   if (findTool(family === 4 ? 'iptables-save' : 'ip6tables-save') === undefined) return;
@@ -77,7 +79,19 @@ export function removeFoundRules(attachment: Attachment, family: Family, targets
   const isKnown = targets[4] !== undefined || targets[6] !== undefined;
   const addresses = isKnown ? [own].filter((address) => address !== undefined) : undefined;
   const removal = { chain, addresses, living: livingAddresses(attachment, family), entries: [] };
-  applyNat(family, (table) => planRemoval(removal, table ?? new Map()), saveNat(family));
+  applyNat(family, (table) => planRemoval(removal, table ?? new Map()), look(family));
+}
+
+/** Nobody knows what is in the table: perhaps the kernel has none of this family. */
+export class UnreadableTableError extends CniError {}
+
+function look(family: Family): NatTable {
+  try {
+    return saveNat(family);
+  } catch (error) {
+    const { code, message, details } = asCniError(error);
+    throw new UnreadableTableError(code, message, { details, cause: error });
+  }
 }
 
 /** What is missing of the rules of one family. */

@@ -19,7 +19,7 @@ import {
   targetOf,
   targetsOf,
 } from './forwarding.ts';
-import { addRules, missingRules, removeFoundRules, removeRules, TOOLS } from './iptables.ts';
+import { addRules, missingRules, removeFoundRules, removeRules, TOOLS, UnreadableTableError } from './iptables.ts';
 import { readRecord, removeRecord, STATE_FOLDER, writeRecord } from './owner-record.ts';
 import { asksForPorts, parsePortmapConfig } from './schema.ts';
 
@@ -126,15 +126,18 @@ async function removeRecorded({ host }: Call, record: Forwarding): Promise<void>
 function removeFound(call: Call): void {
   const result = prevResultIfReadable(call.config);
   const targets = result === undefined ? {} : targetsOf(result, call.ifname);
+  const unseen: unknown[] = [];
   const errors: unknown[] = [];
   for (const family of FAMILIES) {
     try {
       removeFoundRules(attachmentOf(call), family, targets);
     } catch (error) {
-      errors.push(error);
+      const isUnused = error instanceof UnreadableTableError && targets[family] === undefined;
+      (isUnused ? unseen : errors).push(error);
     }
   }
-  if (errors.length === FAMILIES.length) throw combineErrors(errors);
+  if (unseen.length === FAMILIES.length) errors.push(...unseen);
+  if (errors.length > 0) throw combineErrors(errors);
 }
 
 async function gc(): Promise<void> {

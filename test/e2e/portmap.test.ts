@@ -1,5 +1,6 @@
 /** portmap beyond plain traffic: what it does not do, what it remembers, and flows of before. */
 
+import { rmSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { changesSince, dump, NO_CHANGES } from '../support/dump.ts';
 import { type Family, type PortMapping, stackNetwork, stdinFor } from '../support/networks.ts';
@@ -121,5 +122,26 @@ it('a second ADD with other ports leaves those of the second', async () => {
   for (const plugin of ['portmap', 'bridge']) {
     await succeed(callPlugin(world, { plugin, command: 'DEL', pod, config: stdinFor(conflist, plugin) }));
   }
+  expect(await changesSince(world, before)).toEqual(NO_CHANGES);
+});
+
+it('a DEL without its record reports rules that it finds and cannot take out, and the next one does it', async () => {
+  const before = await dump(world);
+  const pod = await world.pod();
+  const prevResult = {
+    cniVersion: '1.1.0',
+    interfaces: [{ name: 'eth0', sandbox: pod.path }],
+    ips: [{ address: '10.88.0.5/16', interface: 0 }],
+  };
+  const runtimeConfig = { portMappings: [{ hostPort: 8080, containerPort: PORT, protocol: 'tcp' }] };
+  const config = stdinFor(stackNetwork(world, families), 'portmap', { prevResult, runtimeConfig });
+  const call: PluginCall = { plugin: 'portmap', command: 'DEL', pod, config };
+  await succeed(callPlugin(world, { ...call, command: 'ADD' }));
+  rmSync('/var/lib/cni/nodecni/portmap', { recursive: true });
+  const { wrap, fired } = breakTools(world, { fault: 'fail', tools: ['iptables-restore'] });
+  const { exitCode, json, said } = await callPlugin(world, { ...call, wrap });
+  expect(fired()).toBe(true);
+  expect({ exitCode, json }, said).toMatchObject({ exitCode: 1, json: { code: 102 } });
+  await succeed(callPlugin(world, call));
   expect(await changesSince(world, before)).toEqual(NO_CHANGES);
 });
