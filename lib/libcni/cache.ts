@@ -2,7 +2,7 @@
  * libcni's result cache: what ADD was asked and answered, one file per attachment, so that CHECK and DEL get the same.
  * Same names and bytes as libcni v1.3.0 writes, so either side can read the other's; ours appear whole or not at all.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { parseResult, renderResult } from '../cni/convert.ts';
 import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
@@ -107,6 +107,11 @@ function writeWhole(path: string, text: string, draft: string): void {
     rmSync(draft, { force: true });
     throw error;
   }
+}
+
+/** True when an ADD of this attachment was followed by no DEL. */
+export function isCached(cacheDir: string, network: Network, attachment: Attachment): boolean {
+  return existsSync(pathOf(cacheDir, network, attachment));
 }
 
 /** Forgets the attachment; nothing there is success. */

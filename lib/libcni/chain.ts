@@ -4,23 +4,25 @@
  */
 import { renderResult } from '../cni/convert.ts';
 import { findPlugin } from '../cni/delegate.ts';
-import { CniError, code, combineErrors, messageOf } from '../cni/errors.ts';
+import { asCniError, CniError, code, combineErrors, messageOf } from '../cni/errors.ts';
 import type { JsonObject } from '../cni/json.ts';
 import type { Result } from '../cni/result.ts';
 import { atLeast, DEFAULT_VERSION } from '../cni/version.ts';
 import { type Attachment, buildStdin, requireAttachment } from './attachment.ts';
-import { type CachedAttachment, readCache, removeCache, writeCache } from './cache.ts';
+import { type CachedAttachment, isCached, readCache, removeCache, writeCache } from './cache.ts';
 import { execute, type Runtime } from './execute.ts';
 import type { Network, PluginConf } from './network.ts';
 
 /**
  * Attaches the container; the last plugin's result. When a later plugin fails, those before it are undone (libcni
- * leaves that to the next DEL). When the first one fails, nothing is: the attachment in its way may be alive.
+ * leaves that to the next DEL). When the first one fails, or an earlier ADD of the attachment was followed by no DEL,
+ * nothing is: what is in its way may be alive.
  */
 export async function addNetwork(runtime: Runtime, network: Network, attachment: Attachment): Promise<Result> {
   requireAttachment(network, attachment);
   // All of them before the first is run, so that a missing one costs nothing.
   for (const { type } of network.plugins) findPlugin(type, runtime.path);
+  const wasAttached = isCached(runtime.cacheDir, network, attachment);
   const done: PluginConf[] = [];
   let result: Result | undefined;
   try {
@@ -36,8 +38,15 @@ export async function addNetwork(runtime: Runtime, network: Network, attachment:
     writeCache(runtime.cacheDir, network, { ...attachment, result: answer });
     return result;
   } catch (error) {
-    throw done.length === 0 ? error : await undo(runtime, network, { attachment, done, result, error });
+    if (done.length === 0) throw error;
+    throw wasAttached ? leftAlone(error) : await undo(runtime, network, { attachment, done, result, error });
   }
+}
+
+function leftAlone(error: unknown): CniError {
+  const { code: number, message, details } = asCniError(error);
+  const hint = 'nothing is undone, since this container was added before: run DEL, then ADD';
+  return new CniError(number, message, { details: details === '' ? hint : `${details}; ${hint}`, cause: error });
 }
 
 interface Undo {

@@ -140,6 +140,18 @@ describe('addNetwork()', () => {
     expect(cached()).toEqual([]);
   });
 
+  test('undoes nothing of a container that was added before: its first plugin may not mind, the second one does', async () => {
+    await addNetwork(runtime, network(), attachment);
+    put('two.ADD.fails', refusal);
+    const adding = addNetwork(runtime, network(), attachment);
+    await expect(adding).rejects.toMatchObject({
+      code: 11,
+      details: expect.stringMatching(/^later; nothing is undone/),
+    });
+    expect(calls()).toEqual(['one.ADD', 'two.ADD', 'one.ADD', 'two.ADD']);
+    expect(cached()).toEqual(['net1-c1-eth0']);
+  });
+
   test('undoes the others even if the failed plugin refuses DEL, too, and tells both', async () => {
     put('two.ADD.fails', refusal);
     put('two.DEL.fails', JSON.stringify({ code: 7, msg: 'bad key' }));
