@@ -40,7 +40,7 @@ function makeHost(builtins: ReadonlyMap<string, Plugin>): Host & { terminate(): 
       await new Promise((resolve) => setImmediate(resolve));
       if (!terminated) return;
       throw new CniError(code.interrupted, 'interrupted by SIGTERM', {
-        details: 'what this call had done so far is undone; it can be tried again',
+        details: 'an ADD has undone what it did, a DEL goes on where it stopped: call it again',
       });
     },
   };

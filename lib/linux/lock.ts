@@ -21,8 +21,8 @@ const LONGEST_PAUSE_MS = 10;
 
 /**
  * Runs `action` while holding the exclusive lock of the file at `path`, created when missing. Never take one lock twice
- * and start no child inside: a second descriptor waits for the first, even in one process. Throws code 5, or 11 when
- * the lock was not free within the deadline.
+ * and start no child inside that may take it: a second descriptor waits for the first, even in one process. Throws code
+ * 5, or 11 when the lock was not free within the deadline.
  */
 export async function withLock<T>(path: string, options: LockOptions, action: () => Promise<T>): Promise<T> {
   const fd = await acquire(path, options);
