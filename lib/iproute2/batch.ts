@@ -47,9 +47,10 @@ function runQuery(queries: readonly IpCommand[], flags: readonly string[]): stri
   }
 }
 
+/** The last of the three is the kernel's: the device went between ip's looking it up and its request. */
 function isAboutMissingDevices(stderr: string): boolean {
   const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Command failed'));
-  return lines.length > 0 && lines.every((line) => /does not exist|Cannot find device/.test(line));
+  return lines.length > 0 && lines.every((line) => /does not exist|Cannot find device|No such device/.test(line));
 }
 
 /** ip prints one JSON array a line; a missing device leaves no line. */

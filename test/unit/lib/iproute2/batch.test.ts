@@ -89,6 +89,7 @@ describe('query()', () => {
   test.each([
     'Device "nope" does not exist.\nCommand failed -:1\n',
     'Cannot find device "nope"\nCommand failed -:2\n',
+    'RTNETLINK answers: No such device\nCommand failed -:2\n',
     'Device "a" does not exist.\nCommand failed -:1\nCannot find device "b"\nCommand failed -:2\n',
   ])('tells what is there when devices are missing: %j', (stderr) => {
     failsWith(stderr, '[{"ifname":"a"}]\n');
