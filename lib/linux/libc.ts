@@ -4,8 +4,7 @@ import { CniError, code } from '../cni/errors.ts';
 
 /** flock(2) operations. */
 export const LOCK_EX = 2;
-export const LOCK_NB = 4;
-export const LOCK_UN = 8;
+const LOCK_NB = 4;
 /** setns(2): the kind of namespace. */
 const CLONE_NEWNET = 0x40000000;
 
@@ -26,7 +25,7 @@ function libc(): Libc {
   return loaded.functions;
 }
 
-/** Takes or releases the lock of `fd` without waiting. False when another holder has it (LOCK_NB is added). */
+/** Takes the lock of `fd` without waiting; closing releases it. False when another holder has it (LOCK_NB is added). */
 export function tryFlock(fd: number, operation: number): boolean {
   return libc().flock(fd, operation | LOCK_NB) === 0;
 }
