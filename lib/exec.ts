@@ -22,8 +22,8 @@ export class ToolError extends CniError {
   readonly stdout: string;
 
   constructor(tool: string, { exitCode, stderr, stdout }: ToolOutput, how: string) {
-    const firstLine = stderr.trim().split('\n')[0] ?? '';
-    super(code.toolFailed, `${tool} failed${firstLine === '' ? '' : `: ${firstLine}`}`, {
+    const said = firstSentence(stderr);
+    super(code.toolFailed, `${tool} failed${said === '' ? '' : `: ${said}`}`, {
       details: [how, stderr.trim()].filter((text) => text !== '').join(': '),
     });
     this.tool = tool;
@@ -31,6 +31,12 @@ export class ToolError extends CniError {
     this.stderr = stderr;
     this.stdout = stdout;
   }
+}
+
+/** iptables says its name and version first, on a line of its own that ends with a colon. */
+function firstSentence(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  return (lines.find((line) => !line.trimEnd().endsWith(':')) ?? lines[0] ?? '').trim();
 }
 
 interface ToolOutput {

@@ -3,8 +3,9 @@
  * whoever calls a plugin must not make it write coverage files, print its internals or refuse to start.
  */
 
-/** Read by the runtime's native code through getenv(3). */
+/** Read through getenv(3) by native code, or as a property of process.env by the runtime's own scripts. */
 export const deafTo = [
+  'NODE_CHANNEL_FD',
   'NODE_COMPILE_CACHE',
   'NODE_DEBUG_NATIVE',
   'NODE_ICU_DATA',
@@ -15,14 +16,15 @@ export const deafTo = [
 ] as const;
 
 /**
- * Puts `=` in the place of each name's first letter wherever it stands as a C string: a name that holds one cannot be
- * set by setenv(3) or a shell. Refuses an image that lacks a name: it then reads the variable some other way.
+ * Puts `=` in the place of each name's first letter wherever it stands in the finished executable, the snapshot
+ * included: a name that holds one cannot be set by setenv(3) or a shell. Refuses an image that lacks a name: it then
+ * reads the variable some other way.
  */
 export function makeDeaf(image: Buffer): void {
   for (const name of deafTo) {
-    const places = placesOf(image, `\0${name}\0`);
+    const places = placesOf(image, name);
     if (places.length === 0) throw new Error(`cannot make the runtime deaf to ${name}: its image lacks that string`);
-    for (const at of places) image.write('=', at + 1, 'latin1');
+    for (const at of places) image.write('=', at, 'latin1');
   }
 }
 

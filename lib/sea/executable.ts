@@ -67,12 +67,12 @@ function buildIn(folder: string, { code, buildId, runtime, arch }: ExecutableInp
   const output = join(folder, seaConfig.output);
   copyFileSync(runtime, node);
   run('strip', [node]);
-  change(node, makeDeaf);
   writeFileSync(join(folder, seaConfig.main), code);
   writeFileSync(join(folder, 'sea.json'), JSON.stringify(seaConfig));
   // An empty environment: whatever the snapshot saw would be in every plugin call.
   run(node, [...runtimeFlags, '--build-sea', 'sea.json'], { cwd: folder, env: {} });
   change(output, prune);
+  change(output, makeDeaf);
   // After --build-sea: it breaks the string table of a file that patchelf has moved. RPATH rather than RUNPATH, since
   // only RPATH also holds for what our library copies need themselves and comes before LD_LIBRARY_PATH.
   run('patchelf', ['--force-rpath', '--set-rpath', runPathOf(arch), output]);

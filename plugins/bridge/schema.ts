@@ -82,6 +82,7 @@ export function parseConfig(call: Call): BridgeConfig {
 
 function requirePossible(call: Call, keys: Keys): void {
   requireBridgeName(keys.bridge);
+  requireExactIfname(call.ifname);
   refuseUnsupported(keys);
   if (keys.hairpinMode && keys.promiscMode) {
     throw invalid(
@@ -105,6 +106,14 @@ function requireBridgeName(name: string): void {
   // The kernel takes it for a pattern: "br%d" would become another new bridge with every ADD.
   if (name.includes('%'))
     throw invalid(`invalid "bridge" ${quoteShort(name)}: it contains %`, 'use at most 15 letters, digits, - . _');
+}
+
+/** The kernel takes `%d` for a pattern: the link would have another name than the runtime was told. */
+function requireExactIfname(ifname: string): void {
+  if (!ifname.includes('%')) return;
+  throw new CniError(code.invalidEnvironment, `invalid CNI_IFNAME ${quoteShort(ifname)}: it contains %`, {
+    details: 'the kernel takes that for a pattern; use a name like eth0',
+  });
 }
 
 /** Keys of the reference that are not built yet. A key at its default asks for nothing. */

@@ -136,7 +136,7 @@ const variables: Readonly<Record<string, string | undefined>>[] = [
   { NODE_ICU_DATA: '/x' },
   { NODE_PATH: '/x' },
   { NODE_UNIQUE_ID: '1' },
-  { NODE_CHANNEL_FD: '99' },
+  ...['x', '0', '5', '10', '99'].map((fd) => ({ NODE_CHANNEL_FD: fd })),
   { NODE_TEST_CONTEXT: 'child-v8' },
   { NODE_ENV: 'development' },
   { NODE_REPL_EXTERNAL_MODULE: '/x.js' },

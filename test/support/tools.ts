@@ -60,7 +60,8 @@ export function breakTools(world: World, broken: BrokenTools): Breakage {
       '--mount',
       '--propagation',
       'private',
-      '/bin/bash',
+      // Not bash: with a socket on stdin it would read root's ~/.bashrc.
+      '/bin/sh',
       '-c',
       script,
       'sh',

@@ -104,6 +104,13 @@ describe('run()', () => {
       stderr: 'first\nsecond\n',
     });
   });
+  test('passes over the name and version that iptables says first', () => {
+    tool(
+      'nodecni-tool',
+      'echo "iptables-restore v1.8.9 (nf_tables): " >&2; echo "line 5: RULE_APPEND failed" >&2; exit 4',
+    );
+    expect(failureOf(() => run('nodecni-tool', [])).message).toBe('nodecni-tool failed: line 5: RULE_APPEND failed');
+  });
   test('says which signal ended it', () => {
     tool('nodecni-tool', 'kill -TERM $$');
     expect(failureOf(() => run('nodecni-tool', []))).toMatchObject({

@@ -182,3 +182,11 @@ describe('an attachment without addresses', () => {
     expect(() => configured({ cniVersion: '0.3.0' })).not.toThrow();
   });
 });
+
+test('an ifname that the kernel takes for a pattern is refused on ADD, and is no reason not to DEL', () => {
+  const call = (verb: 'ADD' | 'DEL') => fakeCall({}, { ifname: 'eth%d', verb });
+  expect(() => parseConfig(call('ADD'))).toThrow(
+    expect.objectContaining({ code: code.invalidEnvironment, message: 'invalid CNI_IFNAME "eth%d": it contains %' }),
+  );
+  expect(() => parseConfig(call('DEL'))).not.toThrow();
+});
