@@ -11,7 +11,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
-          setupFiles: ['test/support/fail-on-console.ts'],
+          setupFiles: ['test/support/fail-on-console.ts', 'test/support/own-run-folder.ts'],
           sequence: { groupOrder: 0 },
         },
       },

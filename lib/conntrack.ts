@@ -1,7 +1,9 @@
-/** Connection tracking entries of UDP, which outlive the rules that made them (conntrack(8)). */
-import { rmSync, writeFileSync } from 'node:fs';
+/** Connection tracking entries, which outlive the rules that made them (conntrack(8)). */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { CniError } from './cni/errors.ts';
 import { run, ToolError } from './exec.ts';
-import type { Family } from './net/ip.ts';
+import { readSysctl } from './linux/sysctl.ts';
+import { type Family, type Ip, parseIp } from './net/ip.ts';
 
 /** The entries of datagrams to one host port. Never all: the port is always part of the filter. */
 export interface UdpFlows {
@@ -17,24 +19,84 @@ export interface UdpFlows {
 const BAD_USAGE = 2;
 
 /**
- * Deletes `flows`, all with one child; none there is fine. `folder` may hold a file meanwhile: conntrack opens what it
- * reads by name, and a child's stdin is a socket, which has none. Throws ToolError, or code 102 without conntrack.
+ * Deletes `flows`; none there is fine. One child, two when there are many, none where nothing is tracked. `folder` may
+ * hold a file meanwhile: conntrack opens what it reads by name, and a child's stdin is a socket, which has none. Throws
+ * ToolError, or code 102 without conntrack.
  */
 export function deleteUdpFlows(flows: readonly UdpFlows[], folder: string): void {
-  const commands = flows.map(deletion);
+  if (nothingTracked()) return;
+  const isListed = listed(flows, flowsIn);
+  deleteAll(flows.filter(({ family, hostPort }) => isListed(`udp ${family} ${hostPort}`)).map(deletion), folder);
+}
+
+/**
+ * Deletes the entries, of every protocol, of connections from and to `addresses`, and of those that were forwarded to
+ * them; other entries stay. Children and errors as in deleteUdpFlows().
+ */
+export function deleteFlowsOf(addresses: readonly Ip[], folder: string): void {
+  if (nothingTracked()) return;
+  const isListed = listed(addresses, endsIn);
+  deleteAll(
+    addresses.flatMap(deletionsOf).filter(([, , , end, address]) => isListed(`${end} ${address}`)),
+    folder,
+  );
+}
+
+/** Without the kernel module there is no such file. */
+function nothingTracked(): boolean {
+  return (readSysctl('net/netfilter/nf_conntrack_count') ?? '0') === '0';
+}
+
+/** From so many on, the entries are listed first: each deletion walks the whole table in the kernel. */
+const MANY = 4;
+
+/** What tells whether there is an entry; of few nobody asks, the answer is yes. */
+function listed(
+  all: readonly { readonly family: Family }[],
+  keysIn: (listing: string, family: Family) => string[],
+): (key: string) => boolean {
+  if (all.length < MANY) return () => true;
+  const families = new Set(all.map(({ family }) => family));
+  const keys = [...families].flatMap((family) => keysIn(run('conntrack', ['-L', '-f', familyName(family)]), family));
+  const known = new Set(keys);
+  return (key) => known.has(key);
+}
+
+/** The words of the commands that delete all entries of `ip`. */
+export function deletionsOf({ family, text }: Ip): string[][] {
+  return ['--orig-src', '--orig-dst', '--reply-src'].map((end) => ['-D', '-f', familyName(family), end, text]);
+}
+
+/** `--orig-src 10.1.0.5` for each end of each entry in the output of `conntrack -L`. */
+export function endsIn(listing: string): string[] {
+  return listing.split('\n').flatMap((line) => {
+    const [origSrc, origDst, replySrc] = [...line.matchAll(/ (?:src|dst)=(\S+)/g)].map(
+      ([, ip = '']) => parseIp(ip)?.text,
+    );
+    return [`--orig-src ${origSrc}`, `--orig-dst ${origDst}`, `--reply-src ${replySrc}`];
+  });
+}
+
+/** `udp 4 53` for each host port of UDP in the output of `conntrack -L`. */
+export function flowsIn(listing: string, family: Family): string[] {
+  return [...listing.matchAll(/^udp .*? dport=(\d+)/gm)].map(([, port]) => `udp ${family} ${port}`);
+}
+
+function deleteAll(commands: readonly string[][], folder: string): void {
   if (commands.length < 2 || !deleteTogether(commands, folder)) for (const command of commands) deleteOne(command);
 }
 
-/** False when this conntrack is older than 1.4.7 (2022), which brought `--load-file`. */
+/** False when this conntrack is older than 1.4.7 (2022), which brought `--load-file`, or `folder` cannot be written. */
 function deleteTogether(commands: readonly string[][], folder: string): boolean {
   const path = `${folder}/conntrack.${process.pid}.${process.hrtime.bigint()}`;
   try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
     writeFileSync(path, `${commands.map((words) => words.join(' ')).join('\n')}\n`, { mode: 0o600, flag: 'wx' });
     run('conntrack', ['--load-file', path]);
     return true;
   } catch (error) {
-    if (error instanceof ToolError && error.exitCode === BAD_USAGE) return false;
-    throw error;
+    if (error instanceof CniError && !(error instanceof ToolError && error.exitCode === BAD_USAGE)) throw error;
+    return false;
   } finally {
     rmSync(path, { force: true });
   }
@@ -42,10 +104,14 @@ function deleteTogether(commands: readonly string[][], folder: string): boolean 
 
 /** The words of one conntrack command; everything in them is a number, an address or ours. */
 export function deletion({ family, hostPort, hostIp, answeredBy }: UdpFlows): string[] {
-  const words = ['-D', '-f', family === 4 ? 'ipv4' : 'ipv6', '-p', 'udp', '--orig-port-dst', String(hostPort)];
+  const words = ['-D', '-f', familyName(family), '-p', 'udp', '--orig-port-dst', String(hostPort)];
   if (hostIp !== undefined) words.push('--orig-dst', hostIp);
   if (answeredBy !== undefined) words.push('--reply-src', answeredBy);
   return words;
+}
+
+function familyName(family: Family): string {
+  return family === 4 ? 'ipv4' : 'ipv6';
 }
 
 function deleteOne(command: readonly string[]): void {

@@ -84,6 +84,19 @@ export function forgetTools(): void {
   found.clear();
 }
 
+const STDIO = ['pipe', 'pipe', 'pipe'] as const;
+
+/** A descriptor that the children of run() get as well, under its number. */
+let shared: number | undefined;
+
+/**
+ * From now on the children of run() share `fd`; `undefined` ends it. A flock(2) on it is then held until the last of
+ * them has ended, even where a kill leaves one to finish its work alone. Not for plugins, which may start daemons.
+ */
+export function shareWithChildren(fd: number | undefined): void {
+  shared = fd;
+}
+
 /** Runs `tool` to its end, in the network namespace of this thread, and returns its stdout. Throws ToolError. */
 export function run(tool: string, args: readonly string[], options: RunOptions = {}): string {
   const path = findTool(tool);
@@ -98,6 +111,10 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
     maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
     stripFinalNewline: false,
+    stdio:
+      shared === undefined
+        ? STDIO
+        : [...STDIO, ...new Array<'ignore'>(shared - STDIO.length).fill('ignore'), 'inherit'],
   });
   if (!result.failed) return result.stdout;
   const { exitCode, stdout = '', stderr = '' } = result;

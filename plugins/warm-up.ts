@@ -4,6 +4,10 @@
  */
 import { candidates, planAllocations } from '../ipam/host-local/allocate.ts';
 import { parseConfigWithRanges, parseLocation } from '../ipam/host-local/schema.ts';
+import { findOwned, renderOwners } from '../lib/attachment/index.ts';
+import { parseLease } from '../lib/attachment/lease-store.ts';
+import { type AttachmentRecord, parseRecord, recordName } from '../lib/attachment/record.ts';
+import { parseStamp } from '../lib/attachment/sweep.ts';
 import { parseResult, renderResult } from '../lib/cni/convert.ts';
 import { dispatch } from '../lib/cni/dispatch.ts';
 import { CniError } from '../lib/cni/errors.ts';
@@ -50,6 +54,27 @@ const CONFIG = {
   runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
 };
 
+const RECORD: AttachmentRecord = {
+  version: 1,
+  state: 'added',
+  plugin: 'bridge',
+  network: CONFIG.name,
+  containerId: 'id',
+  ifname: 'eth0',
+  leases: [{ address: '10.0.0.2', inode: '1', mtimeNs: '1', ctimeNs: '1' }],
+  addresses: ['10.0.0.2/24'],
+  bootId: '',
+  machineId: '',
+  hostNetns: '1',
+  containerNetns: '2',
+  netnsPath: '/absent',
+  hostLink: { name: PAIR.hostName, mac: PAIR.hostMac },
+  containerMac: PAIR.containerMac,
+  firewall: 'iptables',
+  timeMs: 0,
+  bootMs: 0,
+};
+
 const host: Host = { builtins: new Map(), warn: () => {}, checkpoint: async () => {} };
 
 /** Asynchronous parts end before the snapshot is taken. */
@@ -58,6 +83,7 @@ export function warmUp(plugins: ReadonlyMap<string, Plugin>): void {
   forgetTools();
   const call = makeCall('ADD');
   const ipam = warmHostLocal(call);
+  warmRecords();
   warmPortmap(call, warmBridge(call, ipam));
   for (const plugin of plugins.values()) void warmDispatch(plugin);
   void transaction(host, async (tx) => {
@@ -82,12 +108,21 @@ function warmHostLocal(call: Call): Result {
   const { sets, requested, routes } = parseConfigWithRanges(call.config, call.args);
   parseLocation(call.config);
   const plan = planAllocations({ sets, requested, containerId: call.containerId, leases: [] });
-  const found = plan.flatMap((allocation) => Iterator.from(candidates(allocation, undefined)).take(1).toArray());
+  const found = plan.flatMap((allocation) => Iterator.from(candidates(allocation, {})).take(1).toArray());
   const ips = found.map(({ ip, range }) => ({
     address: `${ip.text}/${range.subnet.prefix}`,
     gateway: range.gateway.text,
   }));
   return roundTrip({ interfaces: [], ips, routes, dns: {} });
+}
+
+function warmRecords(): void {
+  parseRecord(JSON.stringify(RECORD));
+  recordName(RECORD);
+  parseStamp('{"bootId": "", "atMs": 0, "isFruitless": false, "stuck": 0}');
+  parseLease('id\r\neth0');
+  const index = renderOwners([{ name: '10.0.0.2', containerId: 'id' }]);
+  findOwned('id', (start, size) => index.subarray(start, start + size));
 }
 
 function warmBridge(call: Call, ipam: Result): Result {

@@ -2,6 +2,7 @@
 import { CniError, code } from '../../lib/cni/errors.ts';
 import { type Ip, makeIp, parseIp } from '../../lib/net/ip.ts';
 import { formatSet, type Range, type RangeSet, rangeFor } from './ranges.ts';
+import { RefusedError } from './refusal.ts';
 
 /** An address that a set may give, with the range it lies in. */
 export interface Candidate {
@@ -74,10 +75,8 @@ function refuseDuplicate({ leases, containerId }: Wishes, { index, set }: Alloca
     return ip !== undefined && rangeFor(set, ip) !== undefined;
   });
   if (found === undefined) return;
-  throw allocationError(code.conflict, index, {
-    message: `${found} has been allocated to ${containerId}, duplicate allocation is not allowed`,
-    details: 'this container and interface were added before: DEL comes first, it releases the address',
-  });
+  const message = `${found} has been allocated to ${containerId}, duplicate allocation is not allowed`;
+  throw new RefusedError(index, { kind: 'held', names: leases }, { code: code.conflict, message });
 }
 
 function refuseGateway({ index, requested }: Allocation): void {
@@ -88,13 +87,33 @@ function refuseGateway({ index, requested }: Allocation): void {
   });
 }
 
+export interface Memory {
+  /** What the set gave last. */
+  readonly last?: Ip | undefined;
+  /** What the attachment had before: it gets that again where it can. */
+  readonly former?: readonly string[];
+}
+
 /**
- * The addresses that an allocation may try, each once: the one asked for, or all of the set but its gateways, from the
- * one after `last` round to `last` itself (from the first where `last` is not of the set). Can be walked again.
+ * The addresses that an allocation may try: the one asked for, or the former one and then all of the set but its
+ * gateways, from the one after `last` round to `last` itself (from the first where `last` is not of the set). Can be
+ * walked again.
  */
-export function candidates({ set, requested }: Allocation, last: Ip | undefined): Iterable<Candidate> {
+export function candidates({ set, requested }: Allocation, { last, former = [] }: Memory): Iterable<Candidate> {
   if (requested !== undefined) return [requested];
-  return { [Symbol.iterator]: () => walk(turns(set, last)) };
+  const again = former.flatMap((text) => candidateOf(set, text) ?? []);
+  return {
+    *[Symbol.iterator]() {
+      yield* again;
+      yield* walk(turns(set, last));
+    },
+  };
+}
+
+function candidateOf(set: RangeSet, text: string): Candidate | undefined {
+  const ip = parseIp(text);
+  const range = ip === undefined ? undefined : rangeFor(set, ip);
+  return ip === undefined || range === undefined || range.gateway.value === ip.value ? undefined : { ip, range };
 }
 
 interface Turn {

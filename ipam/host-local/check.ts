@@ -1,13 +1,13 @@
-/** CHECK and STATUS: they look and change nothing, and create no folder. */
-import { accessSync, constants, statSync } from 'node:fs';
-import { posix } from 'node:path';
-import { CniError, code, messageOf } from '../../lib/cni/errors.ts';
+/** CHECK: looks, changes nothing, and creates no folder. */
+import { findLeases } from '../../lib/attachment/find.ts';
+import { isLeaseOf } from '../../lib/attachment/lease-store.ts';
+import { type Owner, type Store, storeAt, storeExists } from '../../lib/attachment/store.ts';
+import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { prevResult } from '../../lib/cni/prev-result.ts';
 import { type Ip, parseCidr } from '../../lib/net/ip.ts';
-import { findLeases, isLeaseOf, type Owner, type Store, storeAt, storeExists } from './lease-store.ts';
 import { rangeFor } from './ranges.ts';
-import { parseConfig, parseConfigWithRanges, parseLocation } from './schema.ts';
+import { parseConfigWithRanges, parseLocation } from './schema.ts';
 
 /**
  * The attachment has a lease, and one for every address of `prevResult` that lies in our ranges. Without the lock: no
@@ -26,7 +26,9 @@ export async function check(call: Call): Promise<void> {
 }
 
 function missingLease(store: Store, owner: Owner): CniError | undefined {
-  const { exact, byContainer } = storeExists(store) ? findLeases(store, owner) : { exact: [], byContainer: [] };
+  const { exact, byContainer } = storeExists(store)
+    ? findLeases(store, owner, { canWrite: false })
+    : { exact: [], byContainer: [] };
   if (exact.length > 0 || byContainer.length > 0) return undefined;
   const message = `host-local: Failed to find address added by container ${owner.containerId}`;
   return new CniError(code.checkFailed, message, {
@@ -39,28 +41,4 @@ function requireLease(store: Store, ip: Ip, owner: Owner): void {
   throw new CniError(code.checkFailed, `the lease of ${ip.text} is missing or not of container ${owner.containerId}`, {
     details: `${store.leases}/${ip.text} should hold this container's ID and ${owner.ifname}`,
   });
-}
-
-/** An ADD could write its lease: the network's folder, or the nearest one above it that exists, is a writable folder. */
-export async function status(call: Call): Promise<void> {
-  parseConfig(call.config, call.args);
-  const { leases } = storeAt(parseLocation(call.config), call.host.warn);
-  try {
-    const folder = nearestExisting(leases);
-    if (!statSync(folder).isDirectory()) throw new Error(`${folder} is no folder`);
-    accessSync(folder, constants.W_OK | constants.X_OK);
-  } catch (error) {
-    throw new CniError(
-      code.pluginNotAvailable,
-      `cannot write leases in ${JSON.stringify(leases)}: ${messageOf(error)}`,
-      {
-        details: 'set "ipam.dataDir" to a folder on a writable file system',
-        cause: error,
-      },
-    );
-  }
-}
-
-function nearestExisting(path: string): string {
-  return statSync(path, { throwIfNoEntry: false }) === undefined ? nearestExisting(posix.dirname(path)) : path;
 }

@@ -1,10 +1,10 @@
 /** The round robin's memory: `last_reserved_ip.N` holds the address that range set N gave last. Only a hint. */
-import { renameSync } from 'node:fs';
+import { replaceFile } from '../../lib/attachment/draft.ts';
+import { CURSOR_PREFIX } from '../../lib/attachment/lease-store.ts';
+import type { Store } from '../../lib/attachment/store.ts';
 import { hasErrno, messageOf } from '../../lib/cni/errors.ts';
 import { readSmallFile } from '../../lib/linux/small-file.ts';
 import { type Ip, parseIp } from '../../lib/net/ip.ts';
-import { withDraft } from './draft.ts';
-import { CURSOR_PREFIX, type Store } from './lease-store.ts';
 
 const MAX_BYTES = 64;
 
@@ -22,8 +22,7 @@ export function readCursor(store: Store, index: number): Ip | undefined {
 /** Remembers `ip`. A failure is warned of and no more: the lease counts, and only the order suffers. */
 export function writeCursor(store: Store, index: number, ip: Ip): void {
   try {
-    // rename(2) replaces a symbolic link instead of writing where it leads.
-    withDraft(store, ip.text, (draft) => renameSync(draft, cursorPath(store, index)));
+    replaceFile(store, cursorPath(store, index), ip.text);
   } catch (error) {
     store.warn(`cannot write ${cursorPath(store, index)}: ${messageOf(error)}`);
   }

@@ -1,5 +1,6 @@
 /** The configuration of host-local: keys, defaults and cross-field rules; what comes after sees possible values only. */
 import * as z from 'zod/mini';
+import { absolutePath, locationOf, type StoreLocation } from '../../lib/attachment/store.ts';
 import { parseArgs } from '../../lib/cni/args.ts';
 import { CniError, code } from '../../lib/cni/errors.ts';
 import { decode } from '../../lib/cni/json.ts';
@@ -7,10 +8,7 @@ import type { NetConf } from '../../lib/cni/plugin.ts';
 import type { Route } from '../../lib/cni/result.ts';
 import { atLeast } from '../../lib/cni/version.ts';
 import { formatCidr, type Ip, parseCidr, parseIp } from '../../lib/net/ip.ts';
-import type { StoreLocation } from './lease-store.ts';
 import { makeRangeSets, type RangeSet, requireOneSetPerFamily } from './ranges.ts';
-
-export const DEFAULT_DATA_DIR = '/var/lib/cni/networks';
 
 export interface Config {
   /** runtimeConfig.ipRanges, then the single range, then `ranges`. Empty in STATUS where the runtime supplies them. */
@@ -20,6 +18,17 @@ export interface Config {
   readonly routes: readonly Route[];
   /** Path of a file like resolv.conf(5), '' when none is configured. */
   readonly resolvConf: string;
+  readonly recovery: Recovery;
+}
+
+/** What is done about leases that nobody needs any more. */
+export interface Recovery {
+  /** Whether ADD takes back what is shown dead. */
+  readonly reclaim: boolean;
+  /** Youngest age at which the attachment of another interface plugin than ours may be found dead. */
+  readonly minAgeMs: number;
+  /** What STATUS makes of a range without a free address. */
+  readonly statusOnExhaustion: 'warn' | 'error';
 }
 
 /** A text that `parse` turns into a value; `undefined` from it is an error that starts with `problem`. */
@@ -46,11 +55,6 @@ const optionalIp = z.optional(
 );
 const requestedIps = z.prefault(z.array(parsed(parseRequested, 'invalid IP address')), []);
 
-const path = z.prefault(
-  z.string().check(z.refine((text) => text === '' || /^\/[^\0]*$/.test(text), 'must be an absolute path')),
-  '',
-);
-
 const range = { subnet: z.optional(cidr), rangeStart: optionalIp, rangeEnd: optionalIp, gateway: optionalIp };
 const rangeSets = z.prefault(z.array(z.array(z.object(range))), []);
 
@@ -70,8 +74,11 @@ export const ipamSchema = z.object({
   ...range,
   ranges: rangeSets,
   routes: z.prefault(z.array(route), []),
-  dataDir: path,
-  resolvConf: path,
+  dataDir: absolutePath,
+  resolvConf: absolutePath,
+  reclaim: z.prefault(z.boolean(), true),
+  reclaimMinAgeSeconds: z.prefault(z.int().check(z.minimum(0), z.maximum(0x7fffffff)), 600),
+  statusOnExhaustion: z.prefault(z.enum(['warn', 'error']), 'warn'),
 });
 
 const configSchema = z.object({
@@ -79,8 +86,6 @@ const configSchema = z.object({
   runtimeConfig: z.prefault(z.object({ ipRanges: rangeSets, ips: requestedIps }), {}),
   args: z.prefault(z.object({ cni: z.prefault(z.object({ ips: requestedIps }), {}) }), {}),
 });
-
-const locationSchema = z.object({ ipam: z.optional(z.object({ dataDir: path })) });
 
 /** The whole configuration. `args` is CNI_ARGS. Throws code 7, and 4 for bad CNI_ARGS. */
 export function parseConfig(config: NetConf, args: string): Config {
@@ -98,6 +103,11 @@ export function parseConfig(config: NetConf, args: string): Config {
     requested: [...new Map(requested.map((address) => [address.text, address])).values()],
     routes: ipam.routes.map(makeRoute),
     resolvConf: ipam.resolvConf,
+    recovery: {
+      reclaim: ipam.reclaim,
+      minAgeMs: ipam.reclaimMinAgeSeconds * 1000,
+      statusOnExhaustion: ipam.statusOnExhaustion,
+    },
   };
 }
 
@@ -112,9 +122,9 @@ export function parseConfigWithRanges(config: NetConf, args: string): Config {
 
 /** Where the leases of this network are: all that releasing them takes, and therefore all that is looked at. */
 export function parseLocation(config: NetConf): StoreLocation {
-  const { ipam } = decode(locationSchema, config.raw, 'network configuration');
-  if (ipam === undefined) throw noIpam();
-  return { dataDir: ipam.dataDir === '' ? DEFAULT_DATA_DIR : ipam.dataDir, network: config.name };
+  const location = locationOf(config);
+  if (location === undefined) throw noIpam();
+  return location;
 }
 
 function noIpam(): CniError {

@@ -1,4 +1,5 @@
 /** What a plugin is, and what one call of it knows. */
+import type { RecordHandle } from '../attachment/record-handle.ts';
 import type { JsonObject } from './json.ts';
 import type { Result } from './result.ts';
 
@@ -30,6 +31,8 @@ export interface Call {
   /** The whole environment, for delegates only. */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly host: Host;
+  /** The record that an ADD of ours writes: an IPAM plugin in the same process adds its leases to it. */
+  readonly record?: RecordHandle;
 }
 
 /** What a call may ask of the process it runs in. */

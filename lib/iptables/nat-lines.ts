@@ -1,4 +1,5 @@
-/** Lines for restoreNat(): replacing some rules of a chain, and taking lines back. */
+/** Lines for restoreNat(): replacing some rules of a chain, removing chains, and taking lines back. */
+import type { NatTable } from './nat.ts';
 
 /**
  * Turns `present`, which are rules of `chain`, into `wanted`; other rules of the chain stay. When rules go, all of
@@ -45,4 +46,34 @@ function inverseLine(line: string, ownChain: string): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** Takes `chains` out of `table`, with all that they hold and all that leads to them, whoever made it. */
+export function removeChains(chains: readonly string[], table: NatTable): string[] {
+  const leading = jumpsByTarget(table);
+  return chains.flatMap((chain) => [
+    ...(leading.get(chain) ?? []).map(({ from, rule }) => `-D ${from} ${rule}`),
+    ...(table.get(chain) ?? []).map((rule) => `-D ${chain} ${rule}`),
+    `-X ${chain}`,
+  ]);
+}
+
+export interface Jump {
+  readonly from: string;
+  readonly rule: string;
+}
+
+/** The rules that lead to each chain. */
+export function jumpsByTarget(table: NatTable): ReadonlyMap<string, readonly Jump[]> {
+  const jumps = new Map<string, Jump[]>();
+  for (const [from, rules] of table) {
+    for (const rule of rules) {
+      const chain = /-j (\S+)$/.exec(rule)?.[1];
+      if (chain === undefined || !table.has(chain)) continue;
+      const known = jumps.get(chain);
+      if (known === undefined) jumps.set(chain, [{ from, rule }]);
+      else known.push({ from, rule });
+    }
+  }
+  return jumps;
 }

@@ -10,7 +10,8 @@ export type NatTable = ReadonlyMap<string, readonly string[]>;
 /** Seconds that iptables waits for the xtables lock. */
 const LOCK_WAIT_S = 20;
 
-const TOOLS = {
+/** The two programs that a family takes. */
+export const TOOLS = {
   4: { save: 'iptables-save', restore: 'iptables-restore' },
   6: { save: 'ip6tables-save', restore: 'ip6tables-restore' },
 } as const;

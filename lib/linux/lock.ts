@@ -17,7 +17,8 @@ export interface LockOptions {
 }
 
 const FIRST_PAUSE_MS = 1;
-const LONGEST_PAUSE_MS = 10;
+/** Two hundred waiters that wake too often leave the holder no processor. */
+const LONGEST_PAUSE_MS = 100;
 
 /**
  * Runs `action` while holding the exclusive lock of the file at `path`, created when missing. Never take one lock twice
@@ -66,7 +67,7 @@ interface Wait extends LockOptions {
 async function waitFor(fd: number, path: string, { deadline, deadlineMs, checkpoint }: Wait): Promise<void> {
   for (let pauseMs = FIRST_PAUSE_MS; !tryFlock(fd, LOCK_EX); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     if (nowMs() >= deadline) throw tooLate(fd, path, deadlineMs);
-    sleep(pauseMs);
+    sleep(pauseMs * jitter());
     await checkpoint();
   }
 }
@@ -103,6 +104,11 @@ function readProc(path: string): string | undefined {
     // The process ended, or /proc is hidden from us: the error goes without this.
     return undefined;
   }
+}
+
+/** Between a half and one, so that those who began together do not wake together. */
+function jitter(): number {
+  return 0.5 + Number(process.hrtime.bigint() % 1000n) / 2000;
 }
 
 function sleep(ms: number): void {

@@ -1,7 +1,7 @@
 /** Network namespaces by path: which a path leads to, and running code inside one (network_namespaces(7)). */
 import { closeSync, openSync, statfsSync, statSync } from 'node:fs';
 import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
-import { setNetns } from './libc.ts';
+import { netnsCookie, setNetns } from './libc.ts';
 
 /** statfs(2) magics of a namespace file: a bind mount or /proc/PID/ns/net (nsfs), or procfs on old kernels. */
 const NSFS_MAGIC = 0x6e736673;
@@ -67,6 +67,27 @@ export function openNetns(path: string): Netns {
     run: (action) => runInside({ fd, path }, action),
     [Symbol.dispose]: () => closeSync(fd),
   };
+}
+
+/** The cookie of the namespace that this process is in: never given twice in a boot, unlike inode numbers. '' without. */
+export function ownCookie(): string {
+  return netnsCookie();
+}
+
+/**
+ * The cookie of the namespace that `path` leads to; '' when it leads to none, `undefined` when that cannot be told (no
+ * permission, an old kernel).
+ */
+export function cookieAt(path: string): string | undefined {
+  try {
+    if (netnsState(path) !== 'netns') return '';
+    using netns = openNetns(path);
+    const cookie = netns.run(netnsCookie);
+    return cookie === '' ? undefined : cookie;
+  } catch {
+    // It went between two looks, or is not ours to enter: whoever asks must not take that for an answer.
+    return undefined;
+  }
 }
 
 function runInside<T>({ fd, path }: { fd: number; path: string }, action: () => T): T {

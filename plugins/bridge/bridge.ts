@@ -2,26 +2,36 @@
  * bridge: joins a container to a Linux bridge through a veth pair. What is built is decided in ./plan.ts,
  * ./addressing.ts and ./masquerade.ts; here is the order in which it is done and undone.
  */
+import { collectInvalid, DEFAULT_MIN_AGE_MS } from '../../lib/attachment/collect.ts';
+import { forgetDeleted, rememberDeleted, wasDeleted } from '../../lib/attachment/deleted.ts';
+import { describeLeases } from '../../lib/attachment/describe.ts';
+import { deleteLink } from '../../lib/attachment/host-link.ts';
+import { knownRecord, openRecord, recordOf, settleCrashed, storeOf } from '../../lib/attachment/of-call.ts';
+import { type RecordHandle, removeRecordOf, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
+import type { Store } from '../../lib/attachment/store.ts';
+import { loadSubjects } from '../../lib/attachment/subject.ts';
 import { CniError, code, combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResultIfReadable } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { transaction } from '../../lib/cni/transaction.ts';
+import { type ValidAttachment, validAttachments } from '../../lib/cni/valid-attachments.ts';
 import { findTool } from '../../lib/exec.ts';
 import { runBatch } from '../../lib/iproute2/batch.ts';
 import { showLink } from '../../lib/iproute2/show.ts';
+import { removeRulesOf } from '../../lib/iptables/owned.ts';
 import { linkNames } from '../../lib/linux/links.ts';
-import { type Netns, netnsState, openNetns } from '../../lib/linux/netns.ts';
+import { type Netns, openNetns, ownCookie } from '../../lib/linux/netns.ts';
 import { randomHex } from '../../lib/linux/random.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
-import type { Cidr, Family } from '../../lib/net/ip.ts';
+import { type Cidr, type Family, formatCidr } from '../../lib/net/ip.ts';
 import { randomMac } from '../../lib/net/mac.ts';
 import { planAddressing } from './addressing.ts';
 import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
-import { allAddresses, containerAddresses, deleteContainerLink, deleteHostLink } from './detach.ts';
+import { detach, type Known } from './detach.ts';
 import { addIpam, askIpam } from './ipam.ts';
-import { type Addresses, addMasquerade, type Owner, removeMasquerade } from './masquerade.ts';
+import { type Addresses, addMasquerade, masqueradedContainers, type Owner, removeMasquerade } from './masquerade.ts';
 import {
   type Attachment,
   planContainerBatch,
@@ -31,7 +41,8 @@ import {
   planResult,
   type Sysctl,
 } from './plan.ts';
-import { type BridgeConfig, parseConfig } from './schema.ts';
+import { requireReady } from './readiness.ts';
+import { parseConfig } from './schema.ts';
 
 const FAMILIES: readonly Family[] = [4, 6];
 
@@ -44,12 +55,10 @@ export const bridge: Plugin = {
     await askIpam(call, config, 'CHECK');
     checkAttachment(call, config, ownerOf(call));
   },
-  async gc(call) {
-    await askIpam(call, parseConfig(call), 'GC');
-  },
+  gc: collectGarbage,
   async status(call) {
     const config = parseConfig(call);
-    requireTools(config);
+    requireReady(call, config);
     await askIpam(call, config, 'STATUS');
   },
 };
@@ -57,15 +66,22 @@ export const bridge: Plugin = {
 async function add(call: Call): Promise<Result> {
   const config = parseConfig(call);
   using netns = openNetns(call.netns);
-  refuseTakenIfname(call, netns);
+  const store = storeOf(call);
+  await waitWhileAdding(store, call, call.host);
+  const former = await settleCrashed(store, call);
+  const containerNetns = netns.run(ownCookie);
+  if (netns.run(linkNames).has(call.ifname)) throw takenIfname(call, store);
+  const record = recordOf(call, store, { containerNetns, former });
   // Awaited here, since the namespace is closed when this function ends.
   return await transaction(call.host, async (tx) => {
-    const addressing = planAddressing(config, await addIpam(call, config, tx));
+    tx.onFailure('remove the record of the attachment', () => record.abandon());
+    const addressing = planAddressing(config, await addIpam({ ...call, record }, config, tx));
     const pair = { hostName: freeHostName(), hostMac: randomMac(), containerMac: config.mac ?? randomMac() };
     const attachment: Attachment = { config, ifname: call.ifname, netns: call.netns, pair, addressing };
+    await tx.step(() => noteAttachment(call, record, attachment));
     const gateways = config.isGateway ? gatewayCidrs(attachment) : [];
     const bridgeMac = await tx.step(() => ensureBridge(config, gateways));
-    tx.onFailure('delete the veth pair', () => deleteHostLink(pair.hostName));
+    tx.onFailure('delete the veth pair', () => deleteLink(pair.hostName));
     await tx.step(() => buildHostSide(attachment, netns));
     await tx.step(() => netns.run(() => buildContainerSide(attachment)));
     await tx.step(() => enableForwarding(gateways));
@@ -75,17 +91,34 @@ async function add(call: Call): Promise<Result> {
       await tx.step(() => addMasquerade(ownerOf(call), cidrs));
     }
     await tx.step(() => waitForPort(pair.hostName));
+    await tx.step(() => record.finish());
     return planResult(attachment, bridgeMac);
   });
 }
 
 /** Refused before anything is asked of the IPAM plugin: the lease of the attachment that is there is not ours to touch. */
-function refuseTakenIfname(call: Call, netns: Netns): void {
-  if (!netns.run(linkNames).has(call.ifname)) return;
-  throw new CniError(code.conflict, `container veth name ("${call.ifname}") already exists in ${call.netns}`, {
-    details:
-      'the container already has an interface of this name: DEL that attachment first or choose another CNI_IFNAME',
+function takenIfname(call: Call, store: Store): CniError {
+  const addresses = knownRecord(store, call)?.leases.map(({ address }) => address) ?? [];
+  const names = addresses.filter((address) => address !== '');
+  const known = describeLeases(store, names, DEFAULT_MIN_AGE_MS);
+  const hint =
+    'the container already has an interface of this name: DEL that attachment first or choose another CNI_IFNAME';
+  return new CniError(code.conflict, `container veth name ("${call.ifname}") already exists in ${call.netns}`, {
+    details: known === '' ? hint : `${hint}; ${known}`,
   });
+}
+
+/** What a sweep has to know if this call is killed from here on. */
+function noteAttachment(call: Call, record: RecordHandle, { config, pair, addressing }: Attachment): void {
+  const cidrs = addressing.addresses.map(({ cidr }) => cidr);
+  const isNeeded = config.ipamType === 'host-local';
+  openRecord(call, record, { addresses: cidrs.map(({ ip }) => ip.text), isNeeded });
+  record.note({
+    addresses: cidrs.map(formatCidr),
+    hostLink: { name: pair.hostName, mac: pair.hostMac },
+    containerMac: pair.containerMac,
+  });
+  forgetDeleted(storeOf(call), call);
 }
 
 /** A random name that no link has: what a failed ADD takes back by this name must be its own. */
@@ -150,10 +183,14 @@ async function waitForPort(hostName: string): Promise<void> {
 
 /**
  * Link, then rules, then lease: an address must not be given again while its old holder can answer for it or a rule
- * still speaks of it. Every step is tried; the lease stays when the link does.
+ * still speaks of it. Every step is tried; the lease stays when the link does, the record when anything does.
  */
 async function del(call: Call): Promise<void> {
   const config = parseConfig(call);
+  const store = storeOf(call);
+  await waitWhileAdding(store, call, call.host);
+  const known: Known = { record: knownRecord(store, call), previous: prevResultIfReadable(call.config) };
+  const isRepeated = known.record === undefined && wasDeleted(store, call);
   const errors: unknown[] = [];
   const attempt = async (action: () => void | Promise<void>) => {
     try {
@@ -164,34 +201,54 @@ async function del(call: Call): Promise<void> {
   };
   let addresses: Addresses = { allBut: [] };
   await attempt(() => {
-    addresses = detach(call);
+    addresses = detach(call, store, known);
   });
   const linkIsGone = errors.length === 0;
-  if (config.ipMasq && config.ipamType !== '') await attempt(() => unmasquerade(ownerOf(call), addresses));
-  if (linkIsGone) await attempt(() => askIpam(call, config, 'DEL'));
+  if (config.ipMasq && config.ipamType !== '' && !isRepeated)
+    await attempt(() => unmasquerade(ownerOf(call), addresses));
+  // The record stays ours to remove: without it a second try would not know what is left.
+  const record = recordOf(call, store, { containerNetns: '', former: [] });
+  if (linkIsGone) await attempt(() => askIpam({ ...call, record }, config, 'DEL'));
+  if (errors.length > 0) throw combineErrors(errors);
+  removeRecordOf(store, call);
+  rememberDeleted(store, call);
+}
+
+/** What the runtime does not list, then the same of the IPAM plugin. Goes on past failures. */
+async function collectGarbage(call: Call): Promise<void> {
+  const valid = validAttachments(call.config);
+  const config = parseConfig(call);
+  const store = storeOf(call);
+  const errors: unknown[] = [];
+  const attempt = async (action: () => Promise<readonly unknown[]>) => {
+    try {
+      errors.push(...(await action()));
+    } catch (error) {
+      errors.push(error);
+    }
+  };
+  await attempt(() => collectInvalid(store, { valid, host: call.host, plugin: 'bridge' }));
+  if (config.ipMasq && config.ipamType !== '') await attempt(async () => removeUnlisted(store, valid));
+  await attempt(async () => {
+    await askIpam(call, config, 'GC');
+    return [];
+  });
   if (errors.length > 0) throw combineErrors(errors);
 }
 
-/** Deletes the link, wherever it can be reached, and tells the addresses that it had or that ADD had given it. */
-function detach(call: Call): Addresses {
-  const known = prevResultIfReadable(call.config);
-  const recorded = containerAddresses(known, call.ifname);
-  if (netnsState(call.netns) !== 'netns') {
-    deleteHostLinkOf(known);
-    return recorded.length > 0 ? { only: recorded } : { allBut: [] };
-  }
-  using netns = openNetns(call.netns);
-  const only = [...recorded, ...netns.run(() => deleteContainerLink(call.ifname))];
-  return only.length > 0 ? { only } : { allBut: netns.run(allAddresses) };
-}
-
-/** The namespace is out of reach but may live on: its end of the pair goes with the host's, which prevResult names. */
-function deleteHostLinkOf(known: Result | undefined): void {
-  for (const { name, mac, sandbox } of known?.interfaces ?? []) {
-    if (sandbox !== undefined || mac === undefined || !linkNames().has(name)) continue;
-    const link = showLink(name);
-    if (link?.linkinfo?.info_kind === 'veth' && link.address === mac.toLowerCase()) deleteHostLink(name);
-  }
+/** Masquerade of attachments that left neither record nor lease, such as the reference's. */
+function removeUnlisted(store: Store, valid: readonly ValidAttachment[]): readonly unknown[] {
+  const { network, warn } = store;
+  const found = new Set(FAMILIES.flatMap((family) => masqueradedContainers(network, family)));
+  // Looked at after the rules: an ADD that is at work wrote its record before its rules.
+  const present = new Set(
+    [...loadSubjects(store), ...valid.map(({ containerID }) => ({ containerId: containerID }))].map(
+      ({ containerId }) => containerId,
+    ),
+  );
+  const owners = [...found].filter((id) => !present.has(id)).map((containerId) => ({ network, containerId }));
+  if (owners.length > 0) removeRulesOf({ addresses: [], network, owners, warn });
+  return [];
 }
 
 function unmasquerade(owner: Owner, addresses: Addresses): void {
@@ -204,14 +261,4 @@ function unmasquerade(owner: Owner, addresses: Addresses): void {
 
 function ownerOf(call: Call): Owner {
   return { network: call.config.name, containerId: call.containerId };
-}
-
-/** Code 50 naming what is missing, so that the node is not ready instead of every pod failing. */
-function requireTools(config: BridgeConfig): void {
-  const needed = ['ip', ...(config.ipMasq ? ['iptables-restore', 'iptables-save'] : [])];
-  const missing = needed.filter((tool) => findTool(tool) === undefined);
-  if (missing.length === 0) return;
-  throw new CniError(code.pluginNotAvailable, `cannot find ${missing.join(', ')}`, {
-    details: 'install the packages iproute2 and iptables on this node',
-  });
 }

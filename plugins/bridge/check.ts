@@ -10,7 +10,7 @@ import { openNetns } from '../../lib/linux/netns.ts';
 import { readSysctl } from '../../lib/linux/sysctl.ts';
 import { type Cidr, type Family, formatCidr, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import { bridgeAddresses } from './bridge-link.ts';
-import { containerAddresses } from './detach.ts';
+import { containerAddresses } from './container-link.ts';
 import { masqueradeRules, type Owner } from './masquerade.ts';
 import type { BridgeConfig } from './schema.ts';
 

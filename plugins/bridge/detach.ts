@@ -1,48 +1,89 @@
 /** Taking an attachment's links away; what is gone already is success. */
+import { deleteHostLink, deleteLink } from '../../lib/attachment/host-link.ts';
+import type { AttachmentRecord } from '../../lib/attachment/record.ts';
+import type { Store } from '../../lib/attachment/store.ts';
+import { isAnothers } from '../../lib/attachment/tenant.ts';
+import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
-import { ToolError } from '../../lib/exec.ts';
-import { query, runBatch } from '../../lib/iproute2/batch.ts';
-import type { LinkInfo } from '../../lib/iproute2/show.ts';
+import { showLink } from '../../lib/iproute2/show.ts';
+import { bootId } from '../../lib/linux/boot.ts';
 import { linkNames } from '../../lib/linux/links.ts';
+import { type Netns, netnsState, openNetns, ownCookie } from '../../lib/linux/netns.ts';
 import { type Cidr, parseCidr } from '../../lib/net/ip.ts';
-import { bridgeAddresses } from './bridge-link.ts';
+import { allAddresses, containerAddresses, deleteContainerLink } from './container-link.ts';
+import type { Addresses } from './masquerade.ts';
 
-/** Deletes `ifname` in the namespace of this thread and tells the addresses that it had. Throws ToolError. */
-export function deleteContainerLink(ifname: string): Cidr[] {
-  if (!linkNames().has(ifname)) return [];
-  const [shown] = query<LinkInfo>([
-    ['addr', 'show', 'dev', ifname],
-    ['link', 'delete', 'dev', ifname],
-  ]);
-  return bridgeAddresses(shown?.[0]);
+/** What is left of the ADD: our own record, and what the runtime kept. */
+export interface Known {
+  readonly record: AttachmentRecord | undefined;
+  readonly previous: Result | undefined;
 }
 
-/** The addresses of all links in the namespace of this thread. */
-export function allAddresses(): Cidr[] {
-  return query<LinkInfo>([['addr', 'show']])
-    .flat()
-    .flatMap(bridgeAddresses);
+/**
+ * Deletes the link, by its host's end where that is known, and tells the addresses that it had or that ADD had given it.
+ * The path of the container may lead to another pod by now: a link there goes only when it is this attachment's.
+ * Throws ToolError when the link may still be there.
+ */
+export function detach(call: Call, store: Store, known: Known): Addresses {
+  deleteHostEnd(known);
+  const recorded = recordedAddresses(known, call.ifname);
+  if (netnsState(call.netns) !== 'netns') return recorded.length > 0 ? { only: recorded } : { allBut: [] };
+  using netns = openNetns(call.netns);
+  const only = [...recorded, ...deleteContainerEnd(call, netns, { ...known, store })];
+  return only.length > 0 ? { only } : { allBut: netns.run(allAddresses) };
 }
 
-/** Deletes the host's end, and with it the container's. Throws ToolError. */
-export function deleteHostLink(name: string): void {
-  if (!linkNames().has(name)) return;
-  try {
-    runBatch([['link', 'delete', 'dev', name]]);
-  } catch (error) {
-    // The namespace took it along between looking and deleting.
-    if (error instanceof ToolError && !linkNames().has(name)) return;
-    throw error;
+function deleteHostEnd({ record, previous }: Known): void {
+  if (record?.hostLink === undefined) {
+    deleteHostLinkOf(previous);
+    return;
+  }
+  // In another namespace or another boot than this, a link by that name is somebody else's.
+  if (record.hostNetns !== ownCookie() || record.bootId !== bootId()) return;
+  const { name } = record.hostLink;
+  // Its name is as random as its MAC address; only one that was renamed has to be looked for.
+  if (linkNames().has(name)) deleteLink(name);
+  else deleteHostLink(record.hostLink);
+}
+
+/** Without a record: what prevResult names, if it still has the MAC address that goes with the name. */
+function deleteHostLinkOf(previous: Result | undefined): void {
+  for (const { name, mac, sandbox } of previous?.interfaces ?? []) {
+    if (sandbox !== undefined || mac === undefined || !linkNames().has(name)) continue;
+    const link = showLink(name);
+    if (link?.linkinfo?.info_kind === 'veth' && link.address === mac.toLowerCase()) deleteLink(name);
   }
 }
 
-/** The addresses that `result` gives the container's interface `ifname`. */
-export function containerAddresses(result: Result | undefined, ifname: string): Cidr[] {
-  const interfaces = result?.interfaces ?? [];
-  return (result?.ips ?? []).flatMap(({ address, interface: index }) => {
-    const owner = index === undefined ? undefined : interfaces[index];
-    const isOurs = owner === undefined || (owner.name === ifname && owner.sandbox !== undefined);
-    const cidr = isOurs ? parseCidr(address) : undefined;
-    return cidr === undefined ? [] : [cidr];
-  });
+interface Looking extends Known {
+  readonly store: Store;
+}
+
+/** The addresses of the container's end, if that was there and this attachment's. */
+function deleteContainerEnd(call: Call, netns: Netns, { record, previous, store }: Looking): Cidr[] {
+  const { containerId, ifname } = call;
+  if (!netns.run(linkNames).has(ifname)) return [];
+  const macs = [record?.containerMac, containerMac(previous, ifname)].filter((mac) => mac !== undefined);
+  if (macs.length > 0) return netns.run(() => deleteIfOurs(ifname, macs));
+  if (record !== undefined) return [];
+  // Nothing is known: as the reference does, unless somebody else's record names the interface.
+  const containerNetns = netns.run(ownCookie);
+  if (isAnothers(store, { containerId, ifname, containerNetns })) return [];
+  return netns.run(() => deleteContainerLink(ifname));
+}
+
+/** The MAC address that `result` gives the container's interface. */
+function containerMac(result: Result | undefined, ifname: string): string | undefined {
+  const found = result?.interfaces.find(({ name, sandbox }) => name === ifname && sandbox !== undefined);
+  return found?.mac?.toLowerCase();
+}
+
+function deleteIfOurs(ifname: string, macs: readonly string[]): Cidr[] {
+  const link = showLink(ifname);
+  return link?.address !== undefined && macs.includes(link.address) ? deleteContainerLink(ifname) : [];
+}
+
+function recordedAddresses({ record, previous }: Known, ifname: string): Cidr[] {
+  const own = (record?.addresses ?? []).flatMap((text) => parseCidr(text) ?? []);
+  return [...own, ...containerAddresses(previous, ifname)];
 }

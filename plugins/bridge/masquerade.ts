@@ -2,9 +2,10 @@
  * Masquerade towards the outside, in the reference's iptables rules: POSTROUTING sends what an address of ours sends to
  * the container's chain, which spares the own network and multicast and masquerades the rest.
  */
+import { findTool } from '../../lib/exec.ts';
 import { chainName } from '../../lib/iptables/chain-name.ts';
 import { applyNat, hasRule, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
-import { comment, hostCidr, words } from '../../lib/iptables/rule.ts';
+import { comment, hostCidr, optionOf, words } from '../../lib/iptables/rule.ts';
 import { type Cidr, type Family, formatCidr, networkText } from '../../lib/net/ip.ts';
 
 /** Whose rules: the reference names its chain by these two, so two interfaces of one container share it. */
@@ -97,6 +98,22 @@ export function planUnmasquerade(owner: Owner, addresses: Addresses, table: NatT
   );
   const chainGoes = table.has(chain) && own.length === jumps.length;
   return [...own.map((rule) => `-D POSTROUTING ${rule}`), ...(chainGoes ? [`-F ${chain}`, `-X ${chain}`] : [])];
+}
+
+/** Containers of the network that the rules of one family masquerade; a family without tools has none. */
+export function masqueradedContainers(network: string, family: Family): string[] {
+  if (findTool(family === 4 ? 'iptables-save' : 'ip6tables-save') === undefined) return [];
+  return containersIn(saveNat(family), network);
+}
+
+/** Pure: by the comment that each jump carries; the chain's name has to be what that container's would be. */
+export function containersIn(table: NatTable, network: string): string[] {
+  const prefix = `name: "${network}" id: "`;
+  return (table.get('POSTROUTING') ?? []).flatMap((rule) => {
+    const note = optionOf(rule, '--comment') ?? '';
+    const containerId = note.startsWith(prefix) ? note.slice(prefix.length, -1) : '';
+    return containerId !== '' && jumpTarget(rule) === chainName('CNI-', network, containerId) ? [containerId] : [];
+  });
 }
 
 function jumpTarget(rule: string): string | undefined {

@@ -37,7 +37,7 @@ export interface Sysctl {
  * Makes the pair with its far end already inside the container, under its name; joins the near end to the bridge. Both
  * MAC addresses are explicit, so udev leaves them alone and nothing needs to be read back.
  */
-export function planHostBatch({ config, ifname, pair }: Attachment, netnsPath: string): IpCommand[] {
+export function planHostBatch({ config, ifname, pair, addressing }: Attachment, netnsPath: string): IpCommand[] {
   const mtu = config.mtu === undefined ? [] : ['mtu', String(config.mtu)];
   const near = [
     'name',
@@ -54,7 +54,9 @@ export function planHostBatch({ config, ifname, pair }: Attachment, netnsPath: s
   const far = ['name', ifname, 'address', pair.containerMac, ...mtu, 'netns', netnsPath];
   const commands: IpCommand[] = [['link', 'add', ...near, 'type', 'veth', 'peer', ...far]];
   if (config.hairpinMode) commands.push(['link', 'set', 'dev', pair.hostName, 'type', 'bridge_slave', 'hairpin', 'on']);
-  return commands;
+  // Who had an address before is remembered by the host, which takes no announcement of a new MAC address for a second.
+  const stale = addressing.addresses.map(({ cidr }) => ['neigh', 'flush', 'to', cidr.ip.text, 'dev', config.bridge]);
+  return [...commands, ...stale];
 }
 
 /** Router advertisements are for hosts, not for a bridge port. */

@@ -3,6 +3,7 @@ import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Call, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResult } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
+import { validAttachments } from '../../lib/cni/valid-attachments.ts';
 import { findTool } from '../../lib/exec.ts';
 import { query, runBatch } from '../../lib/iproute2/batch.ts';
 import type { LinkInfo } from '../../lib/iproute2/show.ts';
@@ -44,8 +45,9 @@ export const loopback: Plugin = {
     netns.run(() => runBatch([['link', 'set', 'dev', LO, 'down']]));
   },
 
-  async gc() {
-    // Nothing is kept outside the namespace.
+  async gc(call) {
+    // Nothing is kept outside the namespace; but a runtime that forgets the list is told so by every plugin.
+    validAttachments(call.config);
   },
 
   async status() {

@@ -1,4 +1,5 @@
 /** What one attachment wants forwarded: everything that its rules are made from, in ADD, in CHECK and (recorded) in DEL. */
+import type { PortAttachment, PortMapping, PortRecord } from '../../lib/attachment/port-record.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { type Cidr, type Family, parseCidr, parseIp } from '../../lib/net/ip.ts';
@@ -6,37 +7,9 @@ import type { PortmapConfig } from './schema.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];
 
-export interface Attachment {
-  readonly network: string;
-  readonly containerId: string;
-  readonly ifname: string;
-}
-
-export interface Mapping {
-  readonly hostPort: number;
-  readonly containerPort: number;
-  readonly protocol: 'tcp' | 'udp' | 'sctp';
-  /** As the runtime spelled it: the reference groups and sorts its rules by that. */
-  readonly spelling: string;
-  /** Canonical; '' means every address of the host, of both families. `0.0.0.0` and `::` mean every one of theirs. */
-  readonly hostIp: string;
-}
-
-export interface Forwarding extends Attachment {
-  /** Where to: the attachment's first address of each family, as a CIDR. */
-  readonly targets: { readonly [F in Family]?: string | undefined };
-  readonly mappings: readonly Mapping[];
-  /** Masquerade what comes from the container's own network and from the host's 127.0.0.1. */
-  readonly snat: boolean;
-  /** Masquerade all that is forwarded. */
-  readonly masqAll: boolean;
-  /** The bit of the packet mark that asks for masquerading, 0 to 31. */
-  readonly markMasqBit: number;
-  /** A chain of somebody else's that marks instead of ours. */
-  readonly externalSetMarkChain?: string | undefined;
-  /** Words of an iptables rule that narrow down what is forwarded. */
-  readonly conditions: { readonly [F in Family]: readonly string[] };
-}
+export type Attachment = PortAttachment;
+export type Mapping = PortMapping;
+export type Forwarding = PortRecord;
 
 export function attachmentOf({ config, containerId, ifname }: Call): Attachment {
   return { network: config.name, containerId, ifname };

@@ -1,4 +1,5 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
+import { readSiblings, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
 import { asCniError, CniError } from '../../lib/cni/errors.ts';
 import { findTool } from '../../lib/exec.ts';
 import { applyNat, type NatTable, saveNat, tryRestoreNat } from '../../lib/iptables/nat.ts';
@@ -6,12 +7,8 @@ import { inverseLines } from '../../lib/iptables/nat-lines.ts';
 import { withLock } from '../../lib/linux/lock.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { type Attachment, type Forwarding, targetOf } from './forwarding.ts';
-import { readSiblings, STATE_FOLDER } from './owner-record.ts';
 import { findMissing, type Neighbours, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
-
-/** What STATUS asks for. All come in one package. */
-export const TOOLS = ['iptables-restore', 'iptables-save', 'ip6tables-restore', 'ip6tables-save'];
 
 const LOCK_DEADLINE_MS = 60_000;
 

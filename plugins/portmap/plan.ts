@@ -1,8 +1,18 @@
 /** The transactions of ADD and DEL and the findings of CHECK, as pure functions of the wanted rules and the nat table. */
+import { DNAT_CHAIN } from '../../lib/iptables/chain-name.ts';
+import {
+  type Forward,
+  forwardsIn,
+  jumpsTo,
+  matchOf,
+  portsOf,
+  servedPorts,
+  withoutForwards,
+} from '../../lib/iptables/forwards.ts';
 import { hasRule, type NatTable } from '../../lib/iptables/nat.ts';
-import { replaceRules } from '../../lib/iptables/nat-lines.ts';
-import { includesRule, optionOf, ruleKey, sameRule } from '../../lib/iptables/rule.ts';
-import { chainRules, DNAT_CHAIN, type EntryRule, type FamilyRules } from './rules.ts';
+import { removeChains, replaceRules } from '../../lib/iptables/nat-lines.ts';
+import { includesRule, ruleKey, sameRule } from '../../lib/iptables/rule.ts';
+import { chainRules, type EntryRule, type FamilyRules } from './rules.ts';
 
 /** Whose rules may be in the container's chain beside the wanted ones. */
 export interface Neighbours {
@@ -69,21 +79,13 @@ export function planRemoval({ chain, addresses, living = [], entries }: Removal,
   const present = table.get(chain);
   if (present === undefined) return [];
   const rules = withoutForwards(present, ({ address }) => addresses?.includes(address) ?? !living.includes(address));
-  if (forwardsIn(rules).length === 0) return planChainRemoval(chain, table);
+  if (forwardsIn(rules).length === 0) return removeChains([chain], table);
   const jumps = jumpsTo(chain, table);
   const needed = withoutSpareJumps(jumps, rules, entries);
   return [
     ...replaceRules(chain, present, rules),
     ...replaceRules(DNAT_CHAIN, jumps, withoutUselessJumps(needed, rules, [])),
   ];
-}
-
-/** The chain with all that it holds and all that leads to it, whoever made it. */
-function planChainRemoval(chain: string, table: NatTable): string[] {
-  const leading = [...table].flatMap(([from, rules]) =>
-    rules.filter((rule) => rule.endsWith(`-j ${chain}`)).map((rule) => `-D ${from} ${rule}`),
-  );
-  return [...leading, ...(table.get(chain) ?? []).map((rule) => `-D ${chain} ${rule}`), `-X ${chain}`];
 }
 
 /** What traffic to the wanted address lacks, each as a part of a sentence: `chain X`, `rule "Y" in chain X`. */
@@ -106,26 +108,6 @@ export function findMissing(wanted: FamilyRules, table: NatTable): string[] {
   ];
 }
 
-/** One rule that sends to a container. */
-interface Forward {
-  readonly rule: string;
-  /** Protocol and port, and the address of the host if it is narrowed down to one: by these, marks belong to it. */
-  readonly match: string;
-  readonly address: string;
-}
-
-function forwardsIn(rules: readonly string[]): Forward[] {
-  return rules.flatMap((rule) => {
-    const to = optionOf(rule, '--to-destination');
-    const address = to?.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1');
-    return address === undefined ? [] : [{ rule, match: matchOf(rule), address }];
-  });
-}
-
-function matchOf(rule: string): string {
-  return ['-p', '--dport', '-d'].map((option) => optionOf(rule, option) ?? '').join(' ');
-}
-
 /**
  * Forwards to another address that stand before ours: of an earlier ADD of this attachment, or of one whose DEL never
  * came. The port leads to this very container either way, so nobody else's traffic is touched.
@@ -140,19 +122,6 @@ function staleFor(wanted: FamilyRules, { former, living }: Neighbours): (forward
   };
 }
 
-/** `rules` without the forwards that `isGone` picks and the marks that none of those left needs. */
-function withoutForwards(rules: readonly string[], isGone: (forward: Forward) => boolean): string[] {
-  const forwards = forwardsIn(rules);
-  const gone = forwards.filter(isGone);
-  if (gone.length === 0) return [...rules];
-  const goneRules = new Set(gone.map(({ rule }) => rule));
-  const left = forwards.filter(({ rule }) => !goneRules.has(rule));
-  const leftRules = new Set(left.map(({ rule }) => rule));
-  const goneMatches = new Set(gone.map(({ match }) => match));
-  for (const { match } of left) goneMatches.delete(match);
-  return rules.filter((rule) => leftRules.has(rule) || !(goneRules.has(rule) || goneMatches.has(matchOf(rule))));
-}
-
 /** `rules` with what the wanted mappings lack: a mark behind its mapping's last rule would never be reached. */
 function withMappings(wanted: FamilyRules, rules: readonly string[]): string[] {
   const byKey = new Map(rules.map((rule) => [ruleKey(rule), rule]));
@@ -162,11 +131,6 @@ function withMappings(wanted: FamilyRules, rules: readonly string[]): string[] {
     for (const rule of [...missing, dnat]) if (!byKey.has(ruleKey(rule))) byKey.set(ruleKey(rule), rule);
   }
   return [...byKey.values()];
-}
-
-/** The rules that lead to the chain of a container. */
-function jumpsTo(chain: string, table: NatTable): string[] {
-  return (table.get(DNAT_CHAIN) ?? []).filter((rule) => rule.endsWith(`-j ${chain}`));
 }
 
 /** With conditions, whose words the kernel prints in its own way, "the fixed part and something more" has to do. */
@@ -195,14 +159,4 @@ function withoutUselessJumps(jumps: readonly string[], rules: readonly string[],
   return jumps.filter(
     (rule) => keep.some((entry) => isEntry(rule, entry)) || portsOf(rule).some((port) => served.has(port)),
   );
-}
-
-/** `tcp 8080` for each port that a rule with xt_multiport names. */
-function portsOf(rule: string): string[] {
-  const ports = optionOf(rule, '--dports')?.split(',') ?? [];
-  return ports.map((port) => `${optionOf(rule, '-p')} ${port}`);
-}
-
-function servedPorts(rules: readonly string[]): Set<string> {
-  return new Set(forwardsIn(rules).map(({ rule }) => `${optionOf(rule, '-p')} ${optionOf(rule, '--dport')}`));
 }

@@ -1,11 +1,10 @@
 /** portmap: forwards ports of the host to the container that the plugins before it in the chain attached. */
-import { CniError, code, combineErrors, messageOf } from '../../lib/cni/errors.ts';
+import { readRecord, removeRecord, writeRecord } from '../../lib/attachment/port-record-store.ts';
+import { CniError, code, combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Host, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
-import { deleteUdpFlows, type UdpFlows } from '../../lib/conntrack.ts';
-import { findTool } from '../../lib/exec.ts';
 import { interfaceTowards } from '../../lib/linux/route-table.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import {
@@ -14,14 +13,14 @@ import {
   type Forwarding,
   familiesOf,
   makeForwarding,
-  mappingsOf,
-  specificHostIp,
   targetOf,
   targetsOf,
 } from './forwarding.ts';
-import { addRules, missingRules, removeFoundRules, removeRules, TOOLS, UnreadableTableError } from './iptables.ts';
-import { readRecord, removeRecord, STATE_FOLDER, writeRecord } from './owner-record.ts';
+import { collect } from './gc.ts';
+import { addRules, missingRules, removeFoundRules, removeRules, UnreadableTableError } from './iptables.ts';
+import { forgetUdpFlows, removeRecorded, udpFlows } from './release.ts';
 import { asksForPorts, parsePortmapConfig } from './schema.ts';
+import { requireStateFolder, requireTools } from './status.ts';
 
 export const portmap: Plugin = { name: 'portmap', add, check, del, gc, status };
 
@@ -39,19 +38,32 @@ async function add(call: Call): Promise<Result> {
     call.host.warn(`portmap: no port is forwarded: prevResult gives ${call.ifname} of the container no address`);
     return result;
   }
-  await transaction(call.host, (tx) => forward(tx, forwarding, call.host));
-  forgetUdpFlows(udpFlows(forwarding), call.host);
+  await forwardRecorded(forwarding, call.host);
   return result;
 }
 
-/** Record first: whatever happens after it, DEL knows what to look for. */
-async function forward(tx: Transaction, forwarding: Forwarding, host: Host): Promise<void> {
+/** Record first: whatever happens after it, DEL knows what to look for. GC keeps off until the record is let go. */
+async function forwardRecorded(forwarding: Forwarding, host: Host): Promise<void> {
   const read = readRecord(forwarding);
-  const former = read === 'damaged' ? undefined : read;
+  const letGo = writeRecord(forwarding);
+  try {
+    await transaction(host, (tx) => forward(tx, forwarding, { host, former: read === 'damaged' ? undefined : read }));
+    forgetUdpFlows(udpFlows(forwarding), host);
+  } finally {
+    letGo();
+  }
+}
+
+interface Before {
+  readonly host: Host;
+  /** What an earlier ADD of the attachment had recorded. */
+  readonly former: Forwarding | undefined;
+}
+
+async function forward(tx: Transaction, forwarding: Forwarding, { host, former }: Before): Promise<void> {
   const adding = { former, checkpoint: () => host.checkpoint() };
-  await tx.step(() => writeRecord(forwarding));
   tx.onFailure('restore the port forwarding record', () =>
-    former === undefined ? removeRecord(forwarding) : writeRecord(former),
+    former === undefined ? removeRecord(forwarding) : writeRecord(former)(),
   );
   for (const family of familiesOf(forwarding)) {
     const takeBack = await tx.step(() => addRules(forwarding, family, adding));
@@ -101,25 +113,8 @@ async function del(call: Call): Promise<void> {
   const record = readRecord(attachment);
   if (record === undefined && !asksForPorts(call.config.raw)) return;
   if (record === undefined || record === 'damaged') removeFound(call);
-  else await removeRecorded(call, record);
+  else await removeRecorded(record, call.host);
   removeRecord(attachment);
-}
-
-async function removeRecorded({ host }: Call, record: Forwarding): Promise<void> {
-  const errors: unknown[] = [];
-  for (const family of familiesOf(record)) {
-    await host.checkpoint();
-    try {
-      removeRules(record, family);
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw combineErrors(errors);
-  forgetUdpFlows(
-    udpFlows(record).map((flows) => ({ ...flows, answeredBy: answererOf(record, flows) })),
-    host,
-  );
 }
 
 /** A host without one of the families has no rules of it: only when no family can be looked at, something may be left. */
@@ -140,38 +135,13 @@ function removeFound(call: Call): void {
   if (errors.length > 0) throw combineErrors(errors);
 }
 
-async function gc(): Promise<void> {
-  // Nothing is collected yet, as in the reference.
+/** Without a word on the rest of the configuration: it may have become invalid since. */
+async function gc(call: Call): Promise<void> {
+  await collect(call);
 }
 
 async function status(call: Call): Promise<void> {
   parsePortmapConfig(call.config.raw);
-  const missing = TOOLS.filter((tool) => findTool(tool) === undefined);
-  if (missing.length === 0) return;
-  throw new CniError(code.pluginNotAvailable, `cannot forward ports: ${missing.join(', ')} not found`, {
-    details: 'install the package iptables',
-  });
-}
-
-/** The flows of each forwarded UDP port: the kernel goes on sending them wherever they went before the rules changed. */
-function udpFlows(forwarding: Forwarding): UdpFlows[] {
-  return familiesOf(forwarding).flatMap((family) =>
-    mappingsOf(forwarding, family)
-      .filter(({ protocol }) => protocol === 'udp')
-      .map((mapping) => ({ family, hostPort: mapping.hostPort, hostIp: specificHostIp(mapping) })),
-  );
-}
-
-function answererOf(forwarding: Forwarding, { family }: UdpFlows): string | undefined {
-  return targetOf(forwarding, family)?.ip.text;
-}
-
-/** The rules are right whether or not this succeeds; flows that are left end by themselves when they fall silent. */
-function forgetUdpFlows(flows: readonly UdpFlows[], host: Host): void {
-  try {
-    deleteUdpFlows(flows, STATE_FOLDER);
-  } catch (error) {
-    const hint = error instanceof CniError && error.details !== '' ? ` (${error.details})` : '';
-    host.warn(`portmap: stale UDP flows may reach nobody for a while: ${messageOf(error)}${hint}`);
-  }
+  requireTools();
+  requireStateFolder();
 }

@@ -3,13 +3,11 @@
  * to a forwarded port of the host is led through the container's own chain, marked when masquerading is needed, and
  * sent to the container. README.md draws it.
  */
-import { chainName } from '../../lib/iptables/chain-name.ts';
+import { chainName, DNAT_CHAIN } from '../../lib/iptables/chain-name.ts';
 import { comment, hostCidr, word } from '../../lib/iptables/rule.ts';
 import { type Cidr, type Family, networkText } from '../../lib/net/ip.ts';
 import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
-/** Leads to the chains of all containers. */
-export const DNAT_CHAIN = 'CNI-HOSTPORT-DNAT';
 const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';
 const MASQ_CHAIN = 'CNI-HOSTPORT-MASQ';
 

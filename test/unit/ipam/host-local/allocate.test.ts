@@ -20,7 +20,12 @@ function sets(...texts: string[][]): RangeSet[] {
 }
 
 function walked(set: RangeSet, last: string | undefined): string[] {
-  const found = candidates({ index: 0, set, requested: undefined }, last === undefined ? undefined : ip(last));
+  const found = candidates(
+    { index: 0, set, requested: undefined },
+    {
+      last: last === undefined ? undefined : ip(last),
+    },
+  );
   return [...found].map(({ ip: { text } }) => text.replace('10.1.0.', '.'));
 }
 
@@ -54,10 +59,18 @@ describe('candidates()', () => {
     expect(walked(set, '10.1.0.3')).toEqual([]);
   });
 
+  test('offers the former addresses first, but for those of another set and gateways', () => {
+    const [set] = sets(['10.1.0.0/29']);
+    if (set === undefined) throw new RangeError('no set');
+    const former = ['fd00::5', '10.1.0.5', '10.1.0.1', 'lock'];
+    const found = candidates({ index: 0, set, requested: undefined }, { last: ip('10.1.0.2'), former });
+    expect([...found].map(({ ip: { text } }) => text.at(-1))).toEqual(['5', '3', '4', '5', '6', '2']);
+  });
+
   test('does not enumerate a /64 to offer its first addresses, and can be walked again', () => {
     const [set] = sets(['fd00::/64']);
     if (set === undefined) throw new RangeError('no set');
-    const found = candidates({ index: 0, set, requested: undefined }, ip('fd00::ffff:ffff:ffff:ffff'));
+    const found = candidates({ index: 0, set, requested: undefined }, { last: ip('fd00::ffff:ffff:ffff:ffff') });
     const first = () => found[Symbol.iterator]().next().value?.ip.text;
     expect([first(), first()]).toEqual(['fd00::2', 'fd00::2']);
   });

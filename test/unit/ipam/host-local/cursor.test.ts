@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readCursor, writeCursor } from '../../../../ipam/host-local/cursor.ts';
-import { createStore } from '../../../../ipam/host-local/lease-store.ts';
+import { createStore } from '../../../../lib/attachment/store.ts';
 import { filesOf, ip, temporaryFolder, temporaryStore } from './support.ts';
 
 function openStore() {

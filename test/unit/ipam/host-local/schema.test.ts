@@ -1,11 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { formatSet } from '../../../../ipam/host-local/ranges.ts';
-import {
-  DEFAULT_DATA_DIR,
-  parseConfig,
-  parseConfigWithRanges,
-  parseLocation,
-} from '../../../../ipam/host-local/schema.ts';
+import { parseConfig, parseConfigWithRanges, parseLocation } from '../../../../ipam/host-local/schema.ts';
+import { DEFAULT_DATA_DIR } from '../../../../lib/attachment/store.ts';
 import { code } from '../../../../lib/cni/errors.ts';
 import type { NetConf } from '../../../../lib/cni/plugin.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { posix } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { hostLocal } from '../../../../ipam/host-local/host-local.ts';
-import { storeAt } from '../../../../ipam/host-local/lease-store.ts';
+import { storeAt } from '../../../../lib/attachment/store.ts';
 import { dispatch } from '../../../../lib/cni/dispatch.ts';
 import type { Call, Host, Verb } from '../../../../lib/cni/plugin.ts';
 import { type Cidr, type Ip, parseCidr, parseIp } from '../../../../lib/net/ip.ts';
@@ -53,12 +53,14 @@ export function temporaryStore(host: TestHost = testHost()) {
   return { dataDir, host, store: storeAt({ dataDir, network: 'net1' }, host.warn) };
 }
 
-/** Name and content of every lease and cursor of `net1`, and of every draft, which there should be none of. */
+/** Name and content of every lease and cursor of `net1`, and of every draft, which there should be none of; no records and no index. */
 export function filesOf(dataDir: string): Record<string, string> {
   const files = readdirSync(dataDir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   const paths = files.map(({ parentPath, name }) => posix.join(parentPath, name));
   const named = paths.map((path) => [posix.relative(dataDir, path), readFileSync(path, 'utf8')] as const);
-  return Object.fromEntries(named.filter(([path]) => path !== 'net1/lock').sort());
+  return Object.fromEntries(
+    named.filter(([path]) => path !== 'net1/lock' && !/\/(folder-seen|owners|[0-9a-f]{40}\.json)$/.test(path)).sort(),
+  );
 }
 
 export interface Options {

@@ -1,6 +1,10 @@
 /** The order in which an attachment is built, undone and taken away, with everything outside replaced by a log. */
 
+import { writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
+import { deleteHostLink, deleteLink } from '../../../../lib/attachment/host-link.ts';
+import { readRecord, recordName } from '../../../../lib/attachment/record.ts';
+import { storeAt } from '../../../../lib/attachment/store.ts';
 import { delegate } from '../../../../lib/cni/delegate.ts';
 import { CniError } from '../../../../lib/cni/errors.ts';
 import { findTool } from '../../../../lib/exec.ts';
@@ -12,8 +16,9 @@ import { writeSysctl } from '../../../../lib/linux/sysctl.ts';
 import { formatCidr } from '../../../../lib/net/ip.ts';
 import { bridge } from '../../../../plugins/bridge/bridge.ts';
 import { ensureBridge } from '../../../../plugins/bridge/bridge-link.ts';
-import { deleteContainerLink, deleteHostLink } from '../../../../plugins/bridge/detach.ts';
+import { deleteContainerLink } from '../../../../plugins/bridge/container-link.ts';
 import { type Addresses, addMasquerade, removeMasquerade } from '../../../../plugins/bridge/masquerade.ts';
+import { temporaryFolder } from '../../ipam/host-local/support.ts';
 import { fakeCall } from '../../lib/cni/fake-call.ts';
 import { cidr, link } from './fixtures.ts';
 
@@ -29,7 +34,10 @@ vi.mock(import('../../../../lib/linux/netns.ts'), () => ({
   netnsState: vi.fn(),
   openNetns: vi.fn(),
   isOwnNetns: vi.fn(),
+  ownCookie: vi.fn(() => '7'),
+  cookieAt: vi.fn(() => '7'),
 }));
+vi.mock(import('../../../../lib/attachment/host-link.ts'), () => ({ deleteHostLink: vi.fn(), deleteLink: vi.fn() }));
 vi.mock(import('../../../../lib/linux/sysctl.ts'), async (original) => ({
   ...(await original()),
   writeSysctl: vi.fn(),
@@ -38,11 +46,10 @@ vi.mock(import('../../../../plugins/bridge/bridge-link.ts'), async (original) =>
   ...(await original()),
   ensureBridge: vi.fn(),
 }));
-vi.mock(import('../../../../plugins/bridge/detach.ts'), async (original) => ({
+vi.mock(import('../../../../plugins/bridge/container-link.ts'), async (original) => ({
   ...(await original()),
   allAddresses: vi.fn(() => [cidr('10.2.0.5/24')]),
   deleteContainerLink: vi.fn(),
-  deleteHostLink: vi.fn(),
 }));
 vi.mock(import('../../../../plugins/bridge/masquerade.ts'), async (original) => ({
   ...(await original()),
@@ -61,7 +68,8 @@ function step(name: string): void {
 }
 
 const ADDRESS = '10.1.0.5/24';
-const config = { isGateway: true, ipMasq: true, ipam: { type: 'host-local' } };
+let dataDir = '';
+const config = { isGateway: true, ipMasq: true, ipam: { type: 'host-local', dataDir: '' } };
 const prevResult = {
   cniVersion: '1.1.0',
   interfaces: [
@@ -80,6 +88,8 @@ function texts(addresses: Addresses): string {
 beforeEach(() => {
   log = [];
   failing = new Set();
+  dataDir = temporaryFolder();
+  config.ipam.dataDir = dataDir;
   vi.mocked(findTool).mockReset().mockReturnValue('/sbin/tool');
   vi.mocked(linkNames)
     .mockReset()
@@ -109,9 +119,10 @@ beforeEach(() => {
       step('bridge');
       return '02:00:00:00:00:0b';
     });
-  vi.mocked(deleteHostLink)
+  vi.mocked(deleteLink)
     .mockReset()
     .mockImplementation((name) => step(`delete ${name.slice(0, 4)}`));
+  vi.mocked(deleteHostLink).mockReset();
   vi.mocked(deleteContainerLink)
     .mockReset()
     .mockImplementation((name) => {
@@ -167,35 +178,119 @@ describe('ADD', () => {
     expect(log).toEqual([]);
   });
 
+  test('leaves a record of what it built, and none when it fails', async () => {
+    await bridge.add(fakeCall(config));
+    expect(recorded()).toMatchObject({
+      record: {
+        state: 'added',
+        plugin: 'bridge',
+        addresses: [ADDRESS],
+        hostLink: { name: expect.stringMatching(/^veth/) },
+        netnsPath: '/run/netns/pod',
+        hostNetns: '7',
+        containerNetns: '7',
+      },
+    });
+    failing = new Set(['port']);
+    await expect(bridge.add(fakeCall(config))).rejects.toThrow('port failed');
+    expect(recorded()).toBe('none');
+  });
+
   test('asks a layer 2 bridge for links only', async () => {
-    await bridge.add(fakeCall({}));
+    await bridge.add(fakeCall({ ipam: { dataDir } }));
     expect(log).toEqual(['bridge', 'link add', 'link set', 'port']);
   });
 });
 
-describe('DEL', () => {
-  const call = (keys: object = {}) => fakeCall({ ...config, ...keys }, { verb: 'DEL' });
+function recorded(containerId = 'c1') {
+  const store = storeAt({ dataDir, network: 'mynet' }, () => {});
+  return readRecord(store, recordName({ containerId, ifname: 'eth0' }));
+}
 
-  test('takes the link, then the rules, then the lease', async () => {
+describe('DEL', () => {
+  const call = (keys: object = {}, containerId = 'c1') =>
+    fakeCall({ ...config, ...keys }, { verb: 'DEL', containerId });
+  const rules = [`-rules4 only ${ADDRESS}`, `-rules6 only ${ADDRESS}`];
+  const hasOwnLink = () => vi.mocked(linkNames).mockReturnValue(new Set(['lo', 'eth0', 'veth1']));
+  const shown = (address: string) =>
+    vi.mocked(showLink).mockImplementation((name) => link(name, { linkinfo: { info_kind: 'veth' }, address }));
+
+  test('takes the recorded host end, then the rules, then the lease, then the record', async () => {
+    await bridge.add(fakeCall(config));
+    const read = recorded();
+    const name = typeof read === 'string' ? '' : (read.record.hostLink?.name ?? '');
+    vi.mocked(linkNames).mockReturnValue(new Set(['lo', name]));
+    log = [];
+    await bridge.del(call());
+    expect(log).toEqual(['delete veth', ...rules, 'ipam DEL']);
+    expect(deleteLink).toHaveBeenCalledWith(name);
+    expect(recorded()).toBe('none');
+  });
+
+  test('keeps the record when a step failed', async () => {
+    await bridge.add(fakeCall(config));
+    failing = new Set(['ipam DEL']);
+    await expect(bridge.del(call())).rejects.toThrow('ipam DEL failed');
+    expect(recorded()).toMatchObject({ record: { state: 'added' } });
+  });
+
+  test('needs no look at the rules a second time', async () => {
+    await bridge.add(fakeCall(config));
     await bridge.del(call({ prevResult }));
-    expect(log).toEqual(['delete eth0', `-rules4 only ${ADDRESS}`, `-rules6 only ${ADDRESS}`, 'ipam DEL']);
+    vi.mocked(linkNames).mockReturnValue(new Set(['lo']));
+    log = [];
+    await bridge.del(call({ prevResult }));
+    expect(log).toEqual(['ipam DEL']);
+  });
+
+  test('without a record takes the host end of prevResult, then the rules, then the lease', async () => {
+    await bridge.del(call({ prevResult }, 'c2'));
+    expect(log).toEqual(['port', 'port', 'delete veth', ...rules, 'ipam DEL']);
+  });
+
+  test('takes the container end that has the MAC address of prevResult', async () => {
+    hasOwnLink();
+    shown('02:00:00:00:00:02');
+    await bridge.del(call({ prevResult }, 'c3'));
+    expect(log).toEqual(['delete eth0', ...rules, 'ipam DEL']);
+  });
+
+  test('leaves the link of another pod at its path alone', async () => {
+    hasOwnLink();
+    shown('02:00:00:00:00:77');
+    await bridge.del(call({ prevResult }, 'c4'));
+    expect(log).toEqual([...rules, 'ipam DEL']);
+  });
+
+  test('with neither record nor prevResult takes the link of the name', async () => {
+    hasOwnLink();
+    await bridge.del(call({}, 'c5'));
+    expect(log).toEqual(['delete eth0', ...rules, 'ipam DEL']);
+  });
+
+  test("with neither of them leaves the link that another's record names", async () => {
+    await bridge.add(fakeCall(config, { containerId: 'living' }));
+    hasOwnLink();
+    log = [];
+    await bridge.del(call({}, 'c6'));
+    expect(log.filter((step) => step.startsWith('delete'))).toEqual([]);
   });
 
   test('leaves rules alone where there are none', async () => {
-    await bridge.del(call({ ipMasq: false }));
-    expect(log).toEqual(['delete eth0', 'ipam DEL']);
+    await bridge.del(call({ ipMasq: false, prevResult }, 'c7'));
+    expect(log).toEqual(['port', 'port', 'delete veth', 'ipam DEL']);
   });
 
   test('keeps the lease while the link stays, but takes the rules', async () => {
-    failing = new Set(['delete eth0']);
-    await expect(bridge.del(call({ prevResult }))).rejects.toThrow('delete eth0 failed');
+    failing = new Set(['delete veth']);
+    await expect(bridge.del(call({ prevResult }, 'c8'))).rejects.toThrow('delete veth failed');
     expect(log.filter((name) => name.startsWith('ipam'))).toEqual([]);
     expect(log.some((name) => name.startsWith('-rules4'))).toBe(true);
   });
 
   test('tries every step and tells of every failure', async () => {
     failing = new Set([`-rules4 only ${ADDRESS}`, 'ipam DEL']);
-    await expect(bridge.del(call({ prevResult }))).rejects.toMatchObject({
+    await expect(bridge.del(call({ prevResult }, 'c9'))).rejects.toMatchObject({
       code: 102,
       message: `-rules4 only ${ADDRESS} failed; ipam DEL failed`,
     });
@@ -204,24 +299,18 @@ describe('DEL', () => {
 
   test.each(['absent', 'other'] as const)('without the namespace (%s) works from prevResult', async (state) => {
     vi.mocked(netnsState).mockReturnValue(state);
-    await bridge.del(call({ prevResult }));
-    expect(log.filter((name) => name !== 'port')).toEqual([
-      'delete veth',
-      `-rules4 only ${ADDRESS}`,
-      `-rules6 only ${ADDRESS}`,
-      'ipam DEL',
-    ]);
+    await bridge.del(call({ prevResult }, `c10-${state}`));
+    expect(log).toEqual(['port', 'port', 'delete veth', ...rules, 'ipam DEL']);
   });
 
   test('without namespace and prevResult looks for the rules of the container', async () => {
     vi.mocked(netnsState).mockReturnValue('absent');
-    await bridge.del(call());
+    await bridge.del(call({}, 'c11'));
     expect(log).toEqual(['-rules4 allBut', '-rules6 allBut', 'ipam DEL']);
   });
 
   test("without link and prevResult spares the rules of the container's other interfaces", async () => {
-    vi.mocked(deleteContainerLink).mockReturnValue([]);
-    await bridge.del(call());
+    await bridge.del(call({}, 'c12'));
     expect(log).toEqual(['-rules4 allBut 10.2.0.5/24', '-rules6 allBut 10.2.0.5/24', 'ipam DEL']);
   });
 
@@ -232,20 +321,27 @@ describe('DEL', () => {
   ])('without the namespace does not delete a link of %s', async (_what, seen) => {
     vi.mocked(netnsState).mockReturnValue('absent');
     vi.mocked(showLink).mockReturnValue(seen);
-    await bridge.del(call({ prevResult }));
+    await bridge.del(call({ prevResult }, 'c13'));
+    expect(deleteLink).not.toHaveBeenCalled();
     expect(deleteHostLink).not.toHaveBeenCalled();
   });
 
   test.each([[[]], [{ cniVersion: '0.2.0' }], ['text']])('goes on with a torn prevResult: %j', async (torn) => {
-    await bridge.del(call({ prevResult: torn }));
+    await bridge.del(call({ prevResult: torn }, 'c14'));
     expect(log.at(-1)).toBe('ipam DEL');
   });
 });
 
 describe('STATUS', () => {
   test('asks the IPAM plugin', async () => {
-    await bridge.status(fakeCall(config, { verb: 'STATUS' }));
+    const path = temporaryFolder();
+    writeFileSync(`${path}/host-local`, '');
+    await bridge.status(fakeCall(config, { verb: 'STATUS', path: [path] }));
     expect(log).toEqual(['ipam STATUS']);
+  });
+  test('says with code 50 that the IPAM plugin is missing', async () => {
+    const status = bridge.status(fakeCall(config, { verb: 'STATUS' }));
+    await expect(status).rejects.toMatchObject({ code: 50, message: expect.stringContaining('"host-local"') });
   });
   test.each([
     ['ip', {}, 'cannot find ip'],
@@ -262,7 +358,15 @@ describe('STATUS', () => {
   });
 });
 
-test('GC asks the IPAM plugin', async () => {
-  await bridge.gc(fakeCall(config, { verb: 'GC' }));
-  expect(log).toEqual(['ipam GC']);
+describe('GC', () => {
+  const call = (keys: object) => fakeCall({ ...config, ipMasq: false, ...keys }, { verb: 'GC' });
+
+  test('asks the IPAM plugin', async () => {
+    await bridge.gc(call({ 'cni.dev/valid-attachments': null }));
+    expect(log).toEqual(['ipam GC']);
+  });
+  test('touches nothing without the list', async () => {
+    await expect(bridge.gc(call({}))).rejects.toMatchObject({ code: 7 });
+    expect(log).toEqual([]);
+  });
 });

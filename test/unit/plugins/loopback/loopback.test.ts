@@ -150,8 +150,9 @@ describe('DEL', () => {
   });
 });
 
-test('GC succeeds without doing anything', async () => {
-  await expect(loopback.gc(fakeCall())).resolves.toBeUndefined();
+test('GC has nothing to do, but wants its list', async () => {
+  await expect(loopback.gc(fakeCall({ 'cni.dev/attachments': [] }))).resolves.toBeUndefined();
+  await expect(loopback.gc(fakeCall())).rejects.toMatchObject({ code: 7 });
   expect(open).not.toHaveBeenCalled();
 });
 

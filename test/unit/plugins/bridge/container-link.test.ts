@@ -2,32 +2,23 @@
 
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Result } from '../../../../lib/cni/result.ts';
-import { ToolError } from '../../../../lib/exec.ts';
-import { query, renderBatch, runBatch } from '../../../../lib/iproute2/batch.ts';
+import { query, renderBatch } from '../../../../lib/iproute2/batch.ts';
 import { linkNames } from '../../../../lib/linux/links.ts';
 import { formatCidr } from '../../../../lib/net/ip.ts';
-import {
-  allAddresses,
-  containerAddresses,
-  deleteContainerLink,
-  deleteHostLink,
-} from '../../../../plugins/bridge/detach.ts';
+import { allAddresses, containerAddresses, deleteContainerLink } from '../../../../plugins/bridge/container-link.ts';
 import { link } from './fixtures.ts';
 
 vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({
   ...(await original()),
   query: vi.fn(),
-  runBatch: vi.fn(),
 }));
 vi.mock(import('../../../../lib/linux/links.ts'), () => ({ linkNames: vi.fn(), parseLinkNames: vi.fn() }));
 
 const names = vi.mocked(linkNames);
 const ask = vi.mocked(query);
-const send = vi.mocked(runBatch);
 
 beforeEach(() => {
   ask.mockReset();
-  send.mockReset();
   names.mockReset().mockReturnValue(new Set(['lo', 'eth0', 'veth1']));
 });
 
@@ -46,32 +37,6 @@ describe('deleteContainerLink()', () => {
   test('takes a link that went meanwhile for gone', () => {
     ask.mockReturnValue([]);
     expect(deleteContainerLink('eth0')).toEqual([]);
-  });
-});
-
-describe('deleteHostLink()', () => {
-  const failure = new ToolError('ip', { exitCode: 1, stderr: 'Cannot find device\n', stdout: '' }, 'it failed');
-
-  test('deletes the link', () => {
-    deleteHostLink('veth1');
-    expect(send).toHaveBeenCalledWith([['link', 'delete', 'dev', 'veth1']]);
-  });
-  test('starts nothing for a link that is gone', () => {
-    deleteHostLink('veth2');
-    expect(send).not.toHaveBeenCalled();
-  });
-  test('takes a link that went meanwhile for gone', () => {
-    names.mockReturnValueOnce(new Set(['veth1'])).mockReturnValueOnce(new Set());
-    send.mockImplementation(() => {
-      throw failure;
-    });
-    expect(() => deleteHostLink('veth1')).not.toThrow();
-  });
-  test('tells of a link that stays', () => {
-    send.mockImplementation(() => {
-      throw failure;
-    });
-    expect(() => deleteHostLink('veth1')).toThrow(failure);
   });
 });
 

@@ -10,16 +10,27 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { writeDraft } from '../../../../lib/attachment/draft.ts';
+import { findLeases } from '../../../../lib/attachment/find.ts';
 import {
-  createStore,
-  findLeases,
   leaseNames,
+  leaseText,
+  parseLease,
   readLease,
   release,
-  reserve,
-} from '../../../../ipam/host-local/lease-store.ts';
+  reserve as reserveDraft,
+} from '../../../../lib/attachment/lease-store.ts';
+import { createStore, type Owner, type Store } from '../../../../lib/attachment/store.ts';
 import { code } from '../../../../lib/cni/errors.ts';
-import { filesOf, ip, ownerOf, temporaryFolder, temporaryStore } from './support.ts';
+import type { Ip } from '../../../../lib/net/ip.ts';
+import { filesOf, ip, ownerOf, temporaryFolder, temporaryStore } from '../../ipam/host-local/support.ts';
+
+function reserve(store: Store, candidates: { ip: Ip }[], owner: Owner, mayReclaim = true) {
+  const draft = writeDraft(store, leaseText(owner));
+  const given = reserveDraft(store, candidates, { draft, mayReclaim: () => mayReclaim });
+  rmSync(draft.path, { force: true });
+  return given;
+}
 
 function openStore() {
   const opened = temporaryStore();
@@ -85,14 +96,35 @@ describe('reserve()', () => {
     expect(readlinkSync(path('10.1.0.4'))).toBe('/nowhere');
   });
 
+  test('leaves an empty lease that somebody may live by', () => {
+    const { store, path } = openStore();
+    writeFileSync(path('10.1.0.2'), '');
+    expect(reserve(store, offer('10.1.0.2', '10.1.0.3'), ownerOf('c1'), false)?.ip.text).toBe('10.1.0.3');
+    expect(readFileSync(path('10.1.0.2'), 'utf8')).toBe('');
+  });
+
   test('fails as a whole, and leaves no draft, where the folder is gone', () => {
     const { store } = openStore();
     rmSync(store.leases, { recursive: true });
-    const message = `cannot write a lease in "${store.leases}": no such file or directory`;
-    expect(() => reserve(store, offer('10.1.0.2'), ownerOf('c1'))).toThrow(
-      expect.objectContaining({ code: code.ioFailure, message }),
-    );
+    expect(() => reserve(store, offer('10.1.0.2'), ownerOf('c1'))).toThrow();
     expect(readdirSync(store.drafts)).toEqual([]);
+  });
+});
+
+describe('parseLease()', () => {
+  test.each([
+    { text: 'c1\r\neth0', owner: ownerOf('c1', 'eth0') },
+    { text: ' c1\r\neth0\n', owner: ownerOf('c1', 'eth0') },
+    { text: 'c1', owner: ownerOf('c1', '') },
+    { text: 'c1\r\n', owner: ownerOf('c1', '') },
+    { text: '', owner: undefined },
+    { text: '\0\0\0\0', owner: undefined },
+    { text: 'c1\r\n\0\0\0', owner: undefined },
+    { text: 'c1\neth0', owner: undefined },
+    { text: 'c1\r\neth0\r\nmore', owner: undefined },
+    { text: '../c1\r\neth0', owner: undefined },
+  ])('$text', ({ text, owner }) => {
+    expect(parseLease(text)).toEqual(owner);
   });
 });
 
@@ -104,7 +136,10 @@ describe('findLeases()', () => {
     writeFileSync(path('10.1.0.4'), 'c1');
     writeFileSync(path('10.1.0.5'), ' c1\r\neth0\n');
     writeFileSync(path('10.1.0.6'), 'c11\r\neth0');
-    expect(findLeases(store, ownerOf('c1'))).toEqual({ exact: ['10.1.0.2', '10.1.0.5'], byContainer: ['10.1.0.4'] });
+    expect(findLeases(store, ownerOf('c1'), { canWrite: false })).toEqual({
+      exact: ['10.1.0.2', '10.1.0.5'],
+      byContainer: ['10.1.0.4'],
+    });
   });
 
   test('passes over what is no lease: lock, cursors, folders, links, damaged and huge files', () => {
@@ -119,7 +154,7 @@ describe('findLeases()', () => {
     writeFileSync(path('10.1.0.4'), lease + ' '.repeat(1_000_000));
     writeFileSync(path('10.1.0.5'), Buffer.from([0xff, 0xfe, 0x00]));
     writeFileSync(path('10.1.0.6'), '');
-    expect(findLeases(store, ownerOf('c1'))).toEqual({ exact: [], byContainer: [] });
+    expect(findLeases(store, ownerOf('c1'), { canWrite: false })).toEqual({ exact: [], byContainer: [] });
     expect(leaseNames(store)).toEqual(['10.1.0.4', '10.1.0.5', '10.1.0.6']);
     expect(host.warnings).toEqual([]);
   });

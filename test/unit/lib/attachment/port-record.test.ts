@@ -1,9 +1,9 @@
 /** Records: what is written is read back; what is damaged makes no rules. */
 
 import { describe, expect, test } from 'vitest';
-import { parseRecord, renderRecord } from '../../../../plugins/portmap/owner-record.ts';
+import { parseRecord, renderRecord } from '../../../../lib/attachment/port-record.ts';
 import { rulesOf } from '../../../../plugins/portmap/rules.ts';
-import { dualStack, forwarding, mapping } from './fixtures.ts';
+import { dualStack, forwarding, mapping } from '../../plugins/portmap/fixtures.ts';
 
 const full = forwarding({
   ...dualStack,

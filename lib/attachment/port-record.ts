@@ -1,0 +1,77 @@
+/**
+ * What one attachment's portmap ADD forwarded: everything that its rules are made from. DEL makes the same rules from it,
+ * also when the runtime hands on neither mappings nor result. Kept by ./port-record-store.ts.
+ */
+import * as z from 'zod/mini';
+import type { ChainOwner } from '../iptables/chain-name.ts';
+import { type Family, parseCidr, parseIp } from '../net/ip.ts';
+
+export interface PortAttachment extends ChainOwner {
+  readonly ifname: string;
+}
+
+export interface PortMapping {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly protocol: 'tcp' | 'udp' | 'sctp';
+  /** As the runtime spelled it: the reference groups and sorts its rules by that. */
+  readonly spelling: string;
+  /** Canonical; '' means every address of the host, of both families. `0.0.0.0` and `::` mean every one of theirs. */
+  readonly hostIp: string;
+}
+
+export interface PortRecord extends PortAttachment {
+  /** Where to: the attachment's first address of each family, as a CIDR. */
+  readonly targets: { readonly [F in Family]?: string | undefined };
+  readonly mappings: readonly PortMapping[];
+  /** Masquerade what comes from the container's own network and from the host's 127.0.0.1. */
+  readonly snat: boolean;
+  /** Masquerade all that is forwarded. */
+  readonly masqAll: boolean;
+  /** The bit of the packet mark that asks for masquerading, 0 to 31. */
+  readonly markMasqBit: number;
+  /** A chain of somebody else's that marks instead of ours. */
+  readonly externalSetMarkChain?: string | undefined;
+  /** Words of an iptables rule that narrow down what is forwarded. */
+  readonly conditions: { readonly [F in Family]: readonly string[] };
+}
+
+const port = z.int().check(z.minimum(1), z.maximum(65535));
+const target = z.optional(z.string().check(z.refine((text) => parseCidr(text) !== undefined)));
+const ruleWord = z.string().check(z.regex(/^[^\n\r\0]+$/));
+
+const recordSchema = z.object({
+  version: z.literal(1),
+  network: z.string(),
+  containerId: z.string(),
+  ifname: z.string(),
+  targets: z.object({ 4: target, 6: target }),
+  mappings: z.array(
+    z.object({
+      hostPort: port,
+      containerPort: port,
+      protocol: z.enum(['tcp', 'udp', 'sctp']),
+      spelling: z.string().check(z.regex(/^[a-z]+$/i)),
+      hostIp: z.string().check(z.refine((text) => text === '' || parseIp(text) !== undefined)),
+    }),
+  ),
+  snat: z.boolean(),
+  masqAll: z.boolean(),
+  markMasqBit: z.int().check(z.minimum(0), z.maximum(31)),
+  externalSetMarkChain: z.optional(ruleWord),
+  conditions: z.object({ 4: z.array(ruleWord), 6: z.array(ruleWord) }),
+});
+
+/** `text` may be torn, and rules are made from it. */
+export function parseRecord(text: string): PortRecord | 'damaged' {
+  try {
+    const parsed = z.safeParse(recordSchema, JSON.parse(text));
+    return parsed.success ? parsed.data : 'damaged';
+  } catch {
+    return 'damaged';
+  }
+}
+
+export function renderRecord(record: PortRecord): string {
+  return JSON.stringify({ version: 1, ...record });
+}

@@ -1,0 +1,105 @@
+/**
+ * GC: takes away what attachments of this network that the runtime does not list have forwarded, whoever made the
+ * rules. Other networks and attachments whose ADD runs stay. Goes on past single failures and reports them all.
+ */
+import {
+  isPortAddRunning,
+  readAllRecords,
+  removeDrafts,
+  removeOwnRecords,
+  removeRecord,
+} from '../../lib/attachment/port-record-store.ts';
+import { combineErrors } from '../../lib/cni/errors.ts';
+import type { Call, Host } from '../../lib/cni/plugin.ts';
+import { validAttachments } from '../../lib/cni/valid-attachments.ts';
+import { applyNat, type NatTable } from '../../lib/iptables/nat.ts';
+import { removeChains } from '../../lib/iptables/nat-lines.ts';
+import { saveIfSupported } from '../../lib/iptables/owned.ts';
+import type { Family } from '../../lib/net/ip.ts';
+import { FAMILIES, type Forwarding } from './forwarding.ts';
+import { type DeadContainer, findGarbage, flowsThrough } from './gc-plan.ts';
+import { forgetUdpFlows, removeRecorded } from './release.ts';
+
+type Tables = ReadonlyMap<Family, NatTable>;
+
+/** Throws code 7 before anything is touched when the list of valid attachments is missing. */
+export async function collect({ config, host }: Call): Promise<void> {
+  const valid = validAttachments(config);
+  const errors: unknown[] = [];
+  // Tables first: an ADD writes its record before its rules, so whoever's rules are seen here has a record by then.
+  const tables = readTables(errors);
+  const garbage = findGarbage({ network: config.name, valid, records: readAllRecords(), tables });
+  const containers = garbage.containers.filter((container) => !isPortAddRunning(container));
+  const interfaces = garbage.interfaces.filter((record) => !isPortAddRunning(record));
+  const isComplete = errors.length === 0;
+  const released = removeAllChains(containers, tables, errors);
+  forgetUdpFlows(flowsOf(released, tables), host);
+  if (isComplete) for (const container of released) attempt(errors, () => forget(container, host));
+  for (const record of interfaces) await removeInterface(record, { host, errors });
+  attempt(errors, removeDrafts);
+  if (errors.length > 0) throw combineErrors(errors);
+}
+
+/** A family that this host cannot have is left out; one that cannot be read may hold rules, so no record is removed. */
+function readTables(errors: unknown[]): Tables {
+  const tables = new Map<Family, NatTable>();
+  for (const family of FAMILIES) {
+    attempt(errors, () => {
+      const table = saveIfSupported(family);
+      if (table !== undefined) tables.set(family, table);
+    });
+  }
+  return tables;
+}
+
+/** One transaction per family; when it is refused, one for each container. Returns those that have no rules any more. */
+function removeAllChains(containers: readonly DeadContainer[], tables: Tables, errors: unknown[]): DeadContainer[] {
+  const failed = new Set<DeadContainer>();
+  for (const [family, table] of tables) {
+    if (attempt([], () => removeChainsOf(containers, family, table))) continue;
+    for (const container of containers) {
+      if (!attempt(errors, () => removeChainsOf([container], family, table))) failed.add(container);
+    }
+  }
+  return containers.filter((container) => !failed.has(container));
+}
+
+function removeChainsOf(containers: readonly DeadContainer[], family: Family, seen: NatTable): void {
+  const chains = [...new Set(containers.flatMap((container) => container.chains))];
+  const plan = (table: NatTable) =>
+    removeChains(
+      chains.filter((chain) => table.has(chain)),
+      table,
+    );
+  applyNat(family, (table) => plan(table ?? seen), seen);
+}
+
+function flowsOf(containers: readonly DeadContainer[], tables: Tables) {
+  const chains = containers.flatMap((container) => container.chains);
+  return [...tables].flatMap(([family, table]) => flowsThrough(chains, table, family));
+}
+
+function forget(container: DeadContainer, host: Host): void {
+  removeOwnRecords(container);
+  host.warn(`portmap: released the ports of "${container.containerId}": no valid attachment of "${container.network}"`);
+}
+
+async function removeInterface(record: Forwarding, { host, errors }: { host: Host; errors: unknown[] }): Promise<void> {
+  try {
+    await removeRecorded(record, host);
+    removeRecord(record);
+    host.warn(`portmap: released the ports of "${record.containerId}" on ${record.ifname}: no valid attachment`);
+  } catch (error) {
+    errors.push(error);
+  }
+}
+
+function attempt(errors: unknown[], action: () => void): boolean {
+  try {
+    action();
+    return true;
+  } catch (error) {
+    errors.push(error);
+    return false;
+  }
+}

@@ -1,0 +1,39 @@
+/** Whether this node can forward ports, found out without a child process: runtimes ask again and again. */
+import { accessSync, constants } from 'node:fs';
+import { dirname } from 'node:path';
+import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
+import { CniError, code, hasErrno, messageOf } from '../../lib/cni/errors.ts';
+import { findTool } from '../../lib/exec.ts';
+import { TOOLS } from '../../lib/iptables/nat.ts';
+
+/** Throws code 50. */
+export function requireTools(): void {
+  const tools = [TOOLS[4], TOOLS[6]].flatMap(({ restore, save }) => [restore, save]);
+  const missing = tools.filter((tool) => findTool(tool) === undefined);
+  if (missing.length === 0) return;
+  throw new CniError(code.pluginNotAvailable, `cannot forward ports: ${missing.join(', ')} not found`, {
+    details: 'install the package iptables',
+  });
+}
+
+/** ADD writes its record before its rules. Throws code 50 when it could not. */
+export function requireStateFolder(): void {
+  let folder = STATE_FOLDER;
+  for (;;) {
+    try {
+      accessSync(folder, constants.W_OK | constants.X_OK);
+      return;
+    } catch (error) {
+      if (!hasErrno(error, 'ENOENT') || folder === '/') throw notWritable(folder, error);
+      // Not made yet: ADD makes it.
+      folder = dirname(folder);
+    }
+  }
+}
+
+function notWritable(folder: string, cause: unknown): CniError {
+  return new CniError(code.pluginNotAvailable, `cannot forward ports: no record can be written in "${folder}"`, {
+    details: `${messageOf(cause)}; the plugin keeps one small file per container with forwarded ports in ${STATE_FOLDER}`,
+    cause,
+  });
+}

@@ -1,0 +1,4 @@
+/** Unit tests leave no hints in /run, which is the host's. */
+import { vi } from 'vitest';
+
+vi.mock(import('../../lib/attachment/run-folder.ts'), () => ({ RUN_FOLDER: `/tmp/nodecni-unit-run-${process.pid}` }));
