@@ -14,9 +14,9 @@ import { type Attachment, type CniArgs, cacheFileName } from './attachment.ts';
 import type { Network } from './network.ts';
 import { sortKeys } from './sort-keys.ts';
 
-const KIND = 'cniCacheV1';
+export const KIND = 'cniCacheV1';
 /** No result is near this; a file that is, is not read into memory. */
-const MAX_BYTES = 16 * 1024 * 1024;
+export const MAX_BYTES = 16 * 1024 * 1024;
 
 export interface CachedAttachment {
   /** In the shape of the network's version. */
@@ -128,7 +128,8 @@ function pathOf(cacheDir: string, network: Network, attachment: Attachment): str
   return `${folderOf(cacheDir)}/${cacheFileName(network.name, attachment)}`;
 }
 
-function folderOf(cacheDir: string): string {
+/** Where the entries are. */
+export function folderOf(cacheDir: string): string {
   return `${cacheDir}/results`;
 }
 

@@ -1,6 +1,6 @@
 /** Finding a network by its name in a folder of configuration files, in libcni's order: what it would load, we load. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { CniError, code, hasErrno } from '../cni/errors.ts';
+import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
 import { quoteShort, requireNetworkName } from '../cni/names.ts';
 import { ioError } from '../linux/io-error.ts';
 import { type Network, networkOfPlugin, type PluginConf, parseNetwork, parsePlugin } from './network.ts';
@@ -23,6 +23,30 @@ export function loadNetwork(folder: string, name: string): Network {
     if (plugin.name === name) return withPluginFiles(networkOfPlugin(plugin), { path, folder });
   }
   throw notFound(folder, name, lists.length + singles.length);
+}
+
+/**
+ * Every network in `folder`, the file that loadNetwork() would take for each name. For whoever only wants to look: what
+ * cannot be loaded is told to `warn` and hides no other. Throws code 5 when the folder cannot be listed.
+ */
+export function listNetworks(folder: string, warn: (message: string) => void): Network[] {
+  const lists = filesIn(folder, ['.conflist']).map((path) => ({ path, parse: parseNetwork }));
+  const singles = filesIn(folder, ['.conf', '.json']).map((path) => ({ path, parse: parseSingle }));
+  const found = new Map<string, Network>();
+  for (const { path, parse } of [...lists, ...singles]) {
+    try {
+      const network = load(path, parse);
+      requireNetworkName(network.name);
+      if (!found.has(network.name)) found.set(network.name, withPluginFiles(network, { path, folder }));
+    } catch (error) {
+      warn(`passing over ${path}: ${messageOf(error)}`);
+    }
+  }
+  return [...found.values()];
+}
+
+function parseSingle(text: string): Network {
+  return networkOfPlugin(parsePlugin(text));
 }
 
 /** Adds the plugins of `<folder>/<network>/*.conf`. Only now: the name was checked before it became a path. */

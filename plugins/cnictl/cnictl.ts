@@ -2,10 +2,11 @@
 import { asCniError } from '../../lib/cni/errors.ts';
 import type { Environment } from '../../lib/cni/request.ts';
 import { version } from '../../lib/sea/build-info.ts';
-import { type Answer, COMMANDS, type Command, type Invocation } from './commands.ts';
+import type { Answer, Command, Invocation } from './command.ts';
+import { COMMANDS } from './commands.ts';
 import { commandHelp, generalHelp, HINT, usageOf } from './help.ts';
 import { type CommandLine, parseCommandLine } from './options.ts';
-import { fail, isTerminal, makeHost, succeed } from './output.ts';
+import { fail, isTerminal, makeHost, say, succeed } from './output.ts';
 import { pluginPathOf } from './request.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -15,7 +16,10 @@ const CACHE_DIR = '/var/lib/cni';
 /** Runs the command in `args` and ends the process: 0 done, 1 failed, 2 the command line makes no sense. */
 export async function runCnictl(args: readonly string[]): Promise<never> {
   try {
-    return succeed(await answer(args));
+    const { text, failure } = await answer(args);
+    if (failure === undefined) return succeed(text);
+    say(text);
+    throw failure;
   } catch (error) {
     if (error instanceof UsageError) return fail(error.message, { hint: error.hint, status: 2 });
     const { message, details } = asCniError(error);
@@ -23,20 +27,22 @@ export async function runCnictl(args: readonly string[]): Promise<never> {
   }
 }
 
-async function answer([name, ...rest]: readonly string[]): Promise<string> {
+type Said = Pick<Answer, 'text' | 'failure'>;
+
+async function answer([name, ...rest]: readonly string[]): Promise<Said> {
   if (name === undefined) throw new UsageError('no command given', HINT);
-  if (name === '--version') return `cnictl ${version}`;
-  if (['--help', '-h', 'help'].includes(name)) return generalHelp();
+  if (name === '--version') return { text: `cnictl ${version}` };
+  if (['--help', '-h', 'help'].includes(name)) return { text: generalHelp() };
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (command === undefined) {
     throw new UsageError(`unknown command ${JSON.stringify(name)}`, `known are ${Object.keys(COMMANDS).join(', ')}`);
   }
   const usage = `usage: ${usageOf(name, command)}`;
   const line = parseCommandLine(rest, command.options, usage);
-  if (line.help) return commandHelp(name, command);
+  if (line.help) return { text: commandHelp(name, command) };
   requirePositionals(command, line, usage);
   const said = await command.run(makeInvocation(line, process.env));
-  return pick(said, line);
+  return { ...said, text: isForPrograms(command, line) ? said.json : said.text };
 }
 
 function requirePositionals({ positionals, required }: Command, line: CommandLine, usage: string): void {
@@ -54,6 +60,6 @@ function makeInvocation({ positionals, options }: CommandLine, env: Environment)
   return { positionals, options, env, cwd: process.cwd(), runtime };
 }
 
-function pick(said: Answer, { options }: CommandLine): string {
-  return options.json || !isTerminal() ? said.json : said.text;
+function isForPrograms({ piped }: Command, { options }: CommandLine): boolean {
+  return options.json || (piped === 'json' && !isTerminal());
 }

@@ -1,47 +1,25 @@
 /** What cnictl can be told to do: one entry per command, with all that ./help.ts says about it. */
 import { renderResult } from '../../lib/cni/convert.ts';
 import { encode } from '../../lib/cni/json.ts';
-import type { Environment } from '../../lib/cni/request.ts';
 import { NEWEST, SPEC_VERSIONS } from '../../lib/cni/version.ts';
 import type { Attachment } from '../../lib/libcni/attachment.ts';
 import { addNetwork, checkNetwork, delNetwork, statusNetwork } from '../../lib/libcni/chain.ts';
 import { loadNetwork } from '../../lib/libcni/conf-dir.ts';
-import { type Runtime, supportedVersions } from '../../lib/libcni/execute.ts';
+import { supportedVersions } from '../../lib/libcni/execute.ts';
 import type { Network } from '../../lib/libcni/network.ts';
 import { version } from '../../lib/sea/build-info.ts';
-import type { OptionName, ParsedOptions } from './options.ts';
+import type { Answer, Command, Invocation } from './command.ts';
+import { collectGarbage } from './gc.ts';
+import { listLeases } from './leases.ts';
+import type { ParsedOptions } from './options.ts';
+import { release } from './release.ts';
 import { renderAttachment, renderVersions } from './render.ts';
 import { confDirOf, readAttachment } from './request.ts';
 import { UsageError } from './usage-error.ts';
 
-/** What a command has to say: to programs, and to a person. */
-export interface Answer {
-  readonly json: string;
-  readonly text: string;
-}
-
-export interface Invocation {
-  readonly positionals: readonly string[];
-  readonly options: ParsedOptions;
-  readonly env: Environment;
-  readonly cwd: string;
-  readonly runtime: Runtime;
-}
-
-export interface Command {
-  readonly summary: string;
-  /** Names of the arguments; those after the first `required` ones may be left out. */
-  readonly positionals: readonly string[];
-  readonly required: number;
-  readonly options: readonly OptionName[];
-  readonly about: string;
-  readonly examples: readonly string[];
-  run(invocation: Invocation): Promise<Answer>;
-}
-
-const PER_CONTAINER = { positionals: ['NETWORK', 'NETNS'], required: 2 } as const;
+const PER_CONTAINER = { positionals: ['NETWORK', 'NETNS'], required: 2, piped: 'json' } as const;
 /** cnitool wants a namespace here as well; it means nothing. */
-const PER_NODE = { positionals: ['NETWORK', 'NETNS'], options: ['json'] } as const;
+const PER_NODE = { positionals: ['NETWORK', 'NETNS'], options: ['json'], piped: 'json' } as const;
 
 export const COMMANDS: { readonly [name: string]: Command } = {
   add: {
@@ -87,6 +65,42 @@ export const COMMANDS: { readonly [name: string]: Command } = {
     about: 'Runs VERSION of each plugin; without a network, tells about cnictl itself.',
     examples: ['cnictl version', 'cnictl version nodecni'],
     run: versions,
+  },
+  leases: {
+    summary: 'list who holds which address, and whether they live',
+    positionals: ['NETWORK'],
+    required: 0,
+    options: ['data-dir', 'json'],
+    piped: 'text',
+    about:
+      'Lists attachments with addresses, pod, host ports and age, and says by what each is known to be alive or dead.\n' +
+      'Changes nothing. Without NETWORK, lists all networks.',
+    examples: ['cnictl leases', 'cnictl leases nodecni', 'cnictl leases nodecni --json'],
+    run: listLeases,
+  },
+  release: {
+    summary: 'free what one container holds, dead or alive',
+    positionals: ['NETWORK', 'CONTAINERID'],
+    required: 2,
+    options: ['ifname', 'data-dir', 'json'],
+    piped: 'text',
+    about:
+      'Frees addresses, link and rules of a container at once and asks nothing: one that lives loses its network.\n' +
+      'Runs no plugin and needs no configuration. Exit status 1 when nothing is known of the container.',
+    examples: ['cnictl release nodecni web-1', 'cnictl release nodecni web-1 --ifname net1'],
+    run: release,
+  },
+  gc: {
+    summary: 'free what dead containers left',
+    positionals: ['NETWORK'],
+    required: 1,
+    options: ['dry-run', 'data-dir', 'json'],
+    piped: 'text',
+    about:
+      'Frees addresses, links, rules and cached results of attachments that are shown to be dead, and nothing else.\n' +
+      'No list of the living is needed, unlike by the verb GC. Does nothing where the network has "disableGC".',
+    examples: ['cnictl gc nodecni --dry-run', 'cnictl gc nodecni', 'cnictl gc nodecni --json'],
+    run: collectGarbage,
   },
 };
 

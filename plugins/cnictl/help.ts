@@ -1,5 +1,6 @@
 /** The help texts, made from the tables of commands and options, so that they cannot tell another story. */
-import { COMMANDS, type Command } from './commands.ts';
+import type { Command } from './command.ts';
+import { COMMANDS } from './commands.ts';
 import { OPTIONS, type OptionName } from './options.ts';
 
 export const HINT = 'see cnictl --help';
@@ -8,9 +9,9 @@ export function generalHelp(): string {
   const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
   const first = Object.values(COMMANDS).flatMap(({ examples }) => examples.slice(0, 1));
   return [
-    'cnictl runs the CNI plugins of a network by hand, as a container runtime would.',
+    'cnictl runs the CNI plugins of a network by hand, as a container runtime would, and looks after leases.',
     '',
-    'usage: cnictl COMMAND NETWORK NETNS [OPTION...]',
+    'usage: cnictl COMMAND [ARGUMENT...] [OPTION...]',
     '       cnictl COMMAND --help',
     '',
     ...commands,

@@ -11,8 +11,18 @@ export const OPTIONS = {
     help: 'publish a container port on the host (may be given several times; tcp unless said)',
   },
   ip: { type: 'string', multiple: true, value: 'ADDRESS', help: 'ask for this address (once per family)' },
-  ifname: { type: 'string', value: 'NAME', help: 'interface inside the container (CNI_IFNAME, else eth0)' },
+  ifname: {
+    type: 'string',
+    value: 'NAME',
+    help: 'interface inside the container (else CNI_IFNAME, else eth0; for release: else all of them)',
+  },
   'container-id': { type: 'string', value: 'ID', help: "container ID (else made from NETNS's path, as cnitool does)" },
+  'data-dir': {
+    type: 'string',
+    value: 'FOLDER',
+    help: "where the networks' leases are (else the configuration's ipam.dataDir, else /var/lib/cni/networks)",
+  },
+  'dry-run': { type: 'boolean', help: 'say what would be freed and why; change nothing' },
   json: { type: 'boolean', help: 'JSON on stdout, also on a terminal' },
 } as const;
 
@@ -23,6 +33,8 @@ export interface ParsedOptions {
   readonly ip: readonly string[];
   readonly ifname?: string | undefined;
   readonly containerId?: string | undefined;
+  readonly dataDir?: string | undefined;
+  readonly dryRun: boolean;
   readonly json: boolean;
 }
 
@@ -56,6 +68,8 @@ function pick(values: Values): ParsedOptions {
     ip: texts('ip'),
     ifname: text('ifname'),
     containerId: text('container-id'),
+    dataDir: text('data-dir'),
+    dryRun: values['dry-run'] === true,
     json: values.json === true,
   };
 }

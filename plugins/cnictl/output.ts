@@ -10,7 +10,12 @@ export function isTerminal(): boolean {
 
 /** Says what was done and ends the process; status 1 when it could not be said. */
 export function succeed(text: string): never {
-  process.exit(writeAll(1, text === '' ? '' : `${text}\n`) ? 0 : 1);
+  process.exit(say(text) ? 0 : 1);
+}
+
+/** Says something on stdout; false when nobody reads any more. */
+export function say(text: string): boolean {
+  return writeAll(1, text === '' ? '' : `${text}\n`);
 }
 
 /** Says what went wrong, in the second line what helps, and ends the process. */

@@ -44,11 +44,26 @@ function ports({ capabilityArgs }: Attachment): readonly string[] {
   const mappings = capabilityArgs?.portMappings;
   return (Array.isArray(mappings) ? mappings : [])
     .filter(isObject)
-    .map(({ hostIP, hostPort, containerPort, protocol }) => {
-      const address = typeof hostIP === 'string' && hostIP !== '' ? hostIP : '*';
-      const host = address.includes(':') ? `[${address}]` : address;
-      return `${host}:${hostPort} → ${containerPort}/${protocol ?? 'tcp'}`;
-    });
+    .map(({ hostIP, hostPort, containerPort, protocol }) =>
+      portText({
+        hostIp: typeof hostIP === 'string' ? hostIP : '',
+        hostPort,
+        containerPort,
+        protocol: protocol ?? 'tcp',
+      }),
+    );
+}
+
+/** `*:8080 → 80/tcp`; whatever is passed for the numbers is shown as it is. */
+export function portText(port: {
+  hostIp: string;
+  hostPort: unknown;
+  containerPort: unknown;
+  protocol: unknown;
+}): string {
+  const address = port.hostIp === '' ? '*' : port.hostIp;
+  const host = address.includes(':') ? `[${address}]` : address;
+  return `${host}:${port.hostPort} → ${port.containerPort}/${port.protocol}`;
 }
 
 function words(...parts: readonly (string | number | undefined)[]): string {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { loadNetwork } from '../../../../lib/libcni/conf-dir.ts';
+import { listNetworks, loadNetwork } from '../../../../lib/libcni/conf-dir.ts';
 
 let folder = '';
 beforeEach(() => {
@@ -96,5 +96,43 @@ describe('conflist/', () => {
     const readme = readFileSync(join(shipped, 'README.md'), 'utf8');
     expect(readme).toContain(file);
     expect(readme).toContain(`\`${name}\``);
+  });
+});
+
+describe('listNetworks()', () => {
+  function listed(): { types: Record<string, string[]>; warnings: string[] } {
+    const warnings: string[] = [];
+    const networks = listNetworks(folder, (message) => warnings.push(message));
+    return { types: Object.fromEntries(networks.map((n) => [n.name, n.plugins.map(({ type }) => type)])), warnings };
+  }
+
+  test('finds for each name what loadNetwork() finds', () => {
+    put({
+      '00.conf': { name: 'a', type: 'single' },
+      '01.conf': { name: 'c', type: 'single' },
+      '10.conflist': list('a', 'first'),
+      '20.conflist': list('a', 'second'),
+      '30.conflist': { name: 'b' },
+      'b/10.conf': { type: 'beside' },
+    });
+    const { types, warnings } = listed();
+    expect(types).toEqual({ a: ['first'], b: ['beside'], c: ['single'] });
+    for (const [name, expected] of Object.entries(types)) expect(typesOf(name)).toEqual(expected);
+    expect(warnings).toEqual([]);
+  });
+
+  test('passes over what cannot be loaded, and says so', () => {
+    put({ '10.conflist': '{', '20.conflist': list('../x', 'bridge'), '30.conflist': list('n', 'bridge') });
+    const { types, warnings } = listed();
+    expect(types).toEqual({ n: ['bridge'] });
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain(`passing over ${join(folder, '10.conflist')}: cannot load`);
+    expect(warnings[1]).toContain('invalid characters found in network name');
+  });
+
+  test('is empty without a folder', () => {
+    rmSync(folder, { recursive: true });
+    expect(listed()).toEqual({ types: {}, warnings: [] });
+    mkdirSync(folder);
   });
 });

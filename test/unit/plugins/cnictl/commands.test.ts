@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { COMMANDS, type Invocation } from '../../../../plugins/cnictl/commands.ts';
+import type { Invocation } from '../../../../plugins/cnictl/command.ts';
+import { COMMANDS } from '../../../../plugins/cnictl/commands.ts';
 import { commandHelp, generalHelp } from '../../../../plugins/cnictl/help.ts';
 import { OPTIONS, type ParsedOptions } from '../../../../plugins/cnictl/options.ts';
 
@@ -25,7 +26,7 @@ function invoke(name: string, positionals: readonly string[], options: Partial<P
   const host = { warn: () => {}, checkpoint: async () => {} };
   const invocation: Invocation = {
     positionals,
-    options: { port: [], ip: [], json: false, ...options },
+    options: { port: [], ip: [], dryRun: false, json: false, ...options },
     env,
     cwd: world,
     runtime: { path: [join(world, 'bin')], cacheDir: join(world, 'cache'), env, host },
@@ -68,6 +69,92 @@ describe('the commands', () => {
   test('an option that no plugin hears of is refused before anything is done', async () => {
     const add = invoke('add', ['net1', 'x'], { ip: ['10.1.0.7'] });
     await expect(add).rejects.toMatchObject({ name: 'UsageError', message: 'no plugin of network "net1" takes --ip' });
+  });
+});
+
+/** A network whose leases are in the world's folder. */
+function lease(files: { readonly [name: string]: string }, conf: object = {}): void {
+  const dataDir = join(world, 'networks');
+  configure({ cniVersion: '1.1.0', plugins: [{ type: 'bridge', ipam: { type: 'host-local', dataDir } }], ...conf });
+  mkdirSync(join(dataDir, 'net1'), { recursive: true });
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(dataDir, 'net1', name), content);
+}
+
+/** Nobody's: an empty lease is what a crash leaves. */
+const GARBAGE = { '10.9.0.66': '' };
+const LIVING = { '10.9.0.5': 'c1\r\neth0', '10.9.0.10': 'c2', lock: '', 'last_reserved_ip.0': '10.9.0.10' };
+
+describe('the commands about leases', () => {
+  const filesLeft = () => readdirSync(join(world, 'networks/net1')).sort();
+
+  test('leases tells of each one what is known', async () => {
+    lease(LIVING);
+    const { json, text } = await invoke('leases', ['net1']);
+    const { leases } = JSON.parse(json) as { leases: object[] };
+    expect(leases).toEqual([
+      expect.objectContaining({ addresses: ['10.9.0.5'], containerId: 'c1', ifname: 'eth0', verdict: 'unknown' }),
+      expect.objectContaining({ addresses: ['10.9.0.10'], containerId: 'c2', ifname: '', hostPorts: [] }),
+    ]);
+    expect(text).toMatch(/^ADDRESS .* WHY\n10\.9\.0\.5 +net1 +c1 +- +eth0 +- +0s +unknown .*\n10\.9\.0\.10 .*$/);
+    expect(filesLeft()).toEqual(Object.keys(LIVING).sort());
+  });
+
+  test('leases lists every network of a folder, or says that there is none', async () => {
+    lease(LIVING);
+    mkdirSync(join(world, 'networks/net2'));
+    writeFileSync(join(world, 'networks/net2/10.8.0.2'), 'c3');
+    const all = await invoke('leases', [], { dataDir: 'networks' });
+    expect(all.text.split('\n').map((line) => line.split(/ +/)[1])).toEqual(['NETWORK', 'net1', 'net1', 'net2']);
+    expect(await invoke('leases', [], { dataDir: 'none' })).toMatchObject({ text: 'no leases' });
+    lease({}, { name: 'net3' });
+    expect(await invoke('leases', ['net3'])).toMatchObject({ text: 'network net3 has no leases' });
+  });
+
+  test('gc --dry-run says what it would free and why, and frees nothing', async () => {
+    lease({ ...LIVING, ...GARBAGE });
+    const { json, text } = await invoke('gc', ['net1'], { dryRun: true });
+    expect(JSON.parse(json)).toMatchObject({
+      dryRun: true,
+      disabled: false,
+      freed: [{ addresses: ['10.9.0.66'], verdict: 'dead', why: expect.stringContaining('belongs to nobody') }],
+      kept: [{ containerId: 'c1' }, { containerId: 'c2' }],
+    });
+    expect(text).toMatch(/\n10\.9\.0\.66 .* dead +.*belongs to nobody\n/);
+    expect(text).toContain('\nwould free 1 attachment and 0 cached results, keep 2 (2 unknown)');
+    expect(filesLeft()).toEqual(Object.keys({ ...LIVING, ...GARBAGE }).sort());
+  });
+
+  test('gc does nothing where the network disables it', async () => {
+    lease(GARBAGE, { disableGC: true });
+    const { json, text } = await invoke('gc', ['net1']);
+    expect(text).toBe('network net1 has GC disabled');
+    expect(JSON.parse(json)).toMatchObject({ disabled: true, freed: [] });
+    expect(filesLeft()).toEqual(['10.9.0.66']);
+  });
+
+  test('gc wants a configuration, since that may disable it', async () => {
+    lease(GARBAGE);
+    rmSync(join(world, '10.conflist'));
+    await expect(invoke('gc', ['net1'], { dataDir: 'networks' })).rejects.toThrow('no net configurations found');
+  });
+
+  test('release says what helps when it knows nothing of the container', async () => {
+    lease(LIVING);
+    await expect(invoke('release', ['net1', 'c3'])).rejects.toMatchObject({
+      message: 'nothing is known of container "c3" on network "net1"',
+      details: expect.stringContaining('cnictl leases net1'),
+    });
+    await expect(invoke('release', ['net1', 'c1'], { ifname: 'eth1' })).rejects.toThrow('nothing is known of eth1 of');
+    expect(filesLeft()).toEqual(Object.keys(LIVING).sort());
+  });
+
+  test.each([
+    { positionals: ['net1', '../c1'], options: {}, message: 'invalid characters in containerID' },
+    { positionals: ['../net1', 'c1'], options: {}, message: 'invalid characters found in network name' },
+    { positionals: ['net1', 'c1'], options: { ifname: 'a/b' }, message: 'interface name contains /' },
+  ])('release refuses $positionals $options', async ({ positionals, options, message }) => {
+    lease(LIVING);
+    await expect(invoke('release', positionals, options)).rejects.toThrow(message);
   });
 });
 

@@ -9,7 +9,7 @@ describe('parseCommandLine()', () => {
     const args = ['--port', '1:1', 'net', '--json', '--port=2:2', 'ns', '--ifname', 'net1', '--container-id', 'c1'];
     expect(parseCommandLine(args, all, 'hint')).toEqual({
       positionals: ['net', 'ns'],
-      options: { port: ['1:1', '2:2'], ip: [], ifname: 'net1', containerId: 'c1', json: true },
+      options: { port: ['1:1', '2:2'], ip: [], ifname: 'net1', containerId: 'c1', dryRun: false, json: true },
       help: false,
     });
   });

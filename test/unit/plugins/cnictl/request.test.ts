@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ParsedOptions } from '../../../../plugins/cnictl/options.ts';
 import { confDirOf, pluginPathOf, readAttachment } from '../../../../plugins/cnictl/request.ts';
 
-const none: ParsedOptions = { port: [], ip: [], json: false };
+const none: ParsedOptions = { port: [], ip: [], dryRun: false, json: false };
 
 function read(env: { readonly [name: string]: string }, options: Partial<ParsedOptions> = {}) {
   return readAttachment('/run/netns/blue', { options: { ...none, ...options }, env, cwd: '/' });
