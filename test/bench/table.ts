@@ -9,9 +9,11 @@ export function renderTable(timings: readonly Timing[]): string {
     ms(minMs),
     `${ratio.toFixed(2)}×`,
   ]);
-  return [['what starts', 'median', 'min', 'ratio'], ['---', '---:', '---:', '---:'], ...rows]
-    .map((cells) => `| ${cells.join(' | ')} |`)
-    .join('\n');
+  return renderRows([['what starts', 'median', 'min', 'ratio'], ['---', '---:', '---:', '---:'], ...rows]);
+}
+
+export function renderRows(rows: readonly (readonly string[])[]): string {
+  return rows.map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 }
 
 function ms(value: number): string {

@@ -58,21 +58,10 @@ it('bridge and portmap attach and detach there', async () => {
   await succeed(callPlugin(world, call('portmap', 'DEL')));
   await succeed(callPlugin(world, call('bridge', 'DEL')));
   expect(await changesSince(world, before)).toEqual(NO_CHANGES);
-  expect(
-    await must([
-      'find',
-      `${root}${world.dataDir}`,
-      `${root}/var`,
-      '-type',
-      'f',
-      '!',
-      '-name',
-      'lock',
-      '!',
-      '-name',
-      'last_*',
-    ]),
-  ).toBe('');
+  // What is there to be read faster the next time is no trace of an attachment.
+  const kept = ['lock', 'last_*', 'folder-seen', 'owners'].flatMap((name) => ['!', '-name', name]);
+  const folders = [`${root}${world.dataDir}`, `${root}/var`] as const;
+  expect(await must(['find', ...folders, '-type', 'f', ...kept])).toBe('');
 });
 
 function call(plugin: 'bridge' | 'portmap', command: string, over: Partial<PluginCall> = {}): PluginCall {

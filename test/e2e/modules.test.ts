@@ -45,7 +45,12 @@ it.each([
   const pod = await world.pod();
   let prevResult: unknown = name === 'portmap' ? resultOf(pod) : undefined;
   for (const verb of VERBS) {
-    const config = JSON.stringify({ ...configFor(world, name), prevResult, runtimeConfig: { portMappings: ports } });
+    const config = JSON.stringify({
+      ...configFor(world, name),
+      prevResult,
+      runtimeConfig: { portMappings: ports },
+      'cni.dev/valid-attachments': [{ containerID: world.id, ifname: 'eth0' }],
+    });
     const ended = callIn(world, pod, { name, verb, config });
     expect(ended, `${verb}: ${ended.stdout}${ended.stderr}`).toMatchObject({ status: 0 });
     expect(ALLOWED, `${verb} loaded a module`).toEqual(expect.arrayContaining([...ended.loaded]));

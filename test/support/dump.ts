@@ -27,7 +27,9 @@ export interface NamespaceDump {
 /** Folders in which plugins and runtimes keep state. */
 const STATE_FOLDERS = ['/var/lib/cni', '/etc/cni', '/run'];
 /** Below those: what is the test's own. */
-const NOT_STATE = ['/run/netns', '/run/nodecni-test', '/run/layers', '/run/xtables.lock'];
+const NOT_STATE = ['/run/netns', '/run/nodecni-test', '/run/layers', '/run/xtables.lock', '/run/nodecni'];
+/** What stays by design: locks, cursors, and our index of the leases. */
+const KEPT = /^(lock|last_reserved_ip\..*|folder-seen|owners)$/;
 
 export async function dump(world: World): Promise<Dump> {
   const present = [world.node, ...world.pods].filter(({ path }) => isNamespace(path));
@@ -143,7 +145,7 @@ function* walk(folder: string): Generator<string> {
   if (!existsSync(folder)) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name);
-    if (NOT_STATE.includes(path) || entry.name === 'lock' || entry.name.startsWith('last_reserved_ip.')) continue;
+    if (NOT_STATE.includes(path) || KEPT.test(entry.name)) continue;
     if (entry.isDirectory()) yield* walk(path);
     else yield path;
   }
