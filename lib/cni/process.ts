@@ -1,6 +1,7 @@
 /** The one door to stdin, stdout, stderr, signals and exit status of a plugin's process. */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
 import { isOwnNetns } from '../linux/netns.ts';
+import { writeAll } from '../linux/write-all.ts';
 import { dispatch, failure, type Outcome } from './dispatch.ts';
 import { CniError, code, hasErrno } from './errors.ts';
 import type { Host, Plugin } from './plugin.ts';
@@ -97,20 +98,4 @@ function finish(outcome: Outcome): never {
   writeAll(2, outcome.stderr);
   const written = writeAll(1, outcome.stdout);
   process.exit(written ? outcome.exitCode : 1);
-}
-
-/** Writes all of `text`; false when nobody reads any more. */
-function writeAll(fd: number, text: string): boolean {
-  const bytes = Buffer.from(text);
-  let offset = 0;
-  while (offset < bytes.length) {
-    try {
-      offset += writeSync(fd, bytes, offset);
-    } catch (error) {
-      // A pipe set to non-blocking by whoever made it: full for now.
-      if (hasErrno(error, 'EAGAIN')) continue;
-      return false;
-    }
-  }
-  return true;
 }

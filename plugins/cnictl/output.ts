@@ -1,7 +1,8 @@
 /** The one door to stdout, stderr, signals and exit status of cnictl's process. */
-import { fstatSync, writeSync } from 'node:fs';
-import { CniError, code, hasErrno } from '../../lib/cni/errors.ts';
+import { fstatSync } from 'node:fs';
+import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
+import { writeAll } from '../../lib/linux/write-all.ts';
 
 /** True when a person reads stdout. /dev/null counts too, and nobody minds. */
 export function isTerminal(): boolean {
@@ -42,20 +43,4 @@ export function makeHost(): Pick<Host, 'warn' | 'checkpoint'> {
       throw new CniError(code.interrupted, `interrupted by ${received}`);
     },
   };
-}
-
-/** Writes all of `text`; false when nobody reads any more. */
-function writeAll(fd: 1 | 2, text: string): boolean {
-  const bytes = Buffer.from(text);
-  let offset = 0;
-  while (offset < bytes.length) {
-    try {
-      offset += writeSync(fd, bytes, offset);
-    } catch (error) {
-      // A terminal or pipe set to non-blocking by whoever made it: full for now.
-      if (hasErrno(error, 'EAGAIN')) continue;
-      return false;
-    }
-  }
-  return true;
 }

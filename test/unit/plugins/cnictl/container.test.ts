@@ -11,13 +11,13 @@ describe('netnsPath()', () => {
   test.each([
     { text: '/var/run/netns/blue', path: '/var/run/netns/blue' },
     { text: '/run/../run//netns/blue/', path: '/run/netns/blue' },
-    { text: './blue', path: '/work/blue' },
+    { text: './blue', path: '/home/blue' },
     { text: '../blue', path: '/blue' },
-    { text: 'a/blue', path: '/work/a/blue' },
+    { text: 'a/blue', path: '/home/a/blue' },
     { text: 'blue', path: '/run/netns/blue' },
     { text: '..', path: '/' },
   ])('takes $text for $path', ({ text, path }) => {
-    expect(netnsPath(text, '/work')).toBe(path);
+    expect(netnsPath(text, '/home')).toBe(path);
   });
 
   test('takes a bare name for a namespace of that name in the current folder, when there is one', () => {
