@@ -1,6 +1,15 @@
 /** Calls of the executables under test: one plugin directly, or a whole chain through cnitool. */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { resolve } from 'node:path';
 import type { Conflist, JsonObject, PortMapping } from './networks.ts';
 import { type Command, type Ended, type Started, start } from './process.ts';
@@ -89,9 +98,7 @@ export async function chain(
   verb: 'add' | 'check' | 'del' | 'status' | 'gc',
   { conflist, pod, ...options }: { conflist: Conflist; pod: Namespace } & ChainOptions,
 ): Promise<PluginEnded> {
-  const folder = `${world.folder}/net.d`;
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(`${folder}/${conflist.name}.conflist`, JSON.stringify(conflist));
+  const folder = placeConflist(world, conflist);
   const capabilities = options.ports === undefined ? undefined : JSON.stringify({ portMappings: options.ports });
   const env = defined({
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
@@ -105,6 +112,19 @@ export async function chain(
   const command = world.node.enter([tool, verb, conflist.name, pod.path]);
   const timeoutMs = options.timeoutMs ?? 60_000;
   return withJson(await start(options.wrap?.(command) ?? command, { env, timeoutMs }).ended);
+}
+
+let drafts = 0;
+
+/** Into a folder for NETCONFPATH. By rename, since a call that runs at the same time may be reading the file. */
+function placeConflist(world: World, conflist: Conflist): string {
+  const folder = `${world.folder}/net.d`;
+  mkdirSync(folder, { recursive: true });
+  drafts += 1;
+  const draft = `${folder}/.draft-${drafts}`;
+  writeFileSync(draft, JSON.stringify(conflist));
+  renameSync(draft, `${folder}/${conflist.name}.conflist`);
+  return folder;
 }
 
 /** A call that has to succeed. */
