@@ -176,7 +176,11 @@ function healthy({ result, config, owner }: Expected): Seen {
 }
 
 function warmPortmap(call: Call, result: Result): void {
-  const forwarding = makeForwarding(attachmentOf(call), parsePortmapConfig(call.config.raw), result);
+  const forwarding = makeForwarding(attachmentOf(call), {
+    config: parsePortmapConfig(call.config.raw),
+    result,
+    backend: 'iptables',
+  });
   const rules = rulesOf(forwarding, 4);
   if (rules === undefined) throw new Error('the warm-up configuration maps no port');
   const table = tableOf(planUsualAdd(rules));

@@ -3,6 +3,7 @@
  * also when the runtime hands on neither mappings nor result. Kept by ./port-record-store.ts.
  */
 import * as z from 'zod/mini';
+import { BACKENDS, type BackendName } from '../firewall/backend.ts';
 import type { ChainOwner } from '../iptables/chain-name.ts';
 import { type Family, parseCidr, parseIp } from '../net/ip.ts';
 
@@ -21,6 +22,8 @@ export interface PortMapping {
 }
 
 export interface PortRecord extends PortAttachment {
+  /** What its rules are written in. */
+  readonly backend: BackendName;
   /** Where to: the attachment's first address of each family, as a CIDR. */
   readonly targets: { readonly [F in Family]?: string | undefined };
   readonly mappings: readonly PortMapping[];
@@ -32,7 +35,7 @@ export interface PortRecord extends PortAttachment {
   readonly markMasqBit: number;
   /** A chain of somebody else's that marks instead of ours. */
   readonly externalSetMarkChain?: string | undefined;
-  /** Words of an iptables rule that narrow down what is forwarded. */
+  /** Words of a rule that narrow down what is forwarded. */
   readonly conditions: { readonly [F in Family]: readonly string[] };
 }
 
@@ -41,7 +44,8 @@ const target = z.optional(z.string().check(z.refine((text) => parseCidr(text) !=
 const ruleWord = z.string().check(z.regex(/^[^\n\r\0]+$/));
 
 const recordSchema = z.object({
-  version: z.literal(1),
+  version: z.union([z.literal(1), z.literal(2)]),
+  backend: z._default(z.enum(BACKENDS), 'iptables'),
   network: z.string(),
   containerId: z.string(),
   ifname: z.string(),
@@ -66,12 +70,15 @@ const recordSchema = z.object({
 export function parseRecord(text: string): PortRecord | 'damaged' {
   try {
     const parsed = z.safeParse(recordSchema, JSON.parse(text));
-    return parsed.success ? parsed.data : 'damaged';
+    if (!parsed.success) return 'damaged';
+    const { version: _, ...record } = parsed.data;
+    return record;
   } catch {
     return 'damaged';
   }
 }
 
+/** Whoever knows version 1 only would look for iptables rules: to him the record of others has to be unreadable. */
 export function renderRecord(record: PortRecord): string {
-  return JSON.stringify({ version: 1, ...record });
+  return JSON.stringify({ version: record.backend === 'iptables' ? 1 : 2, ...record });
 }

@@ -4,7 +4,7 @@
  * judged, and what can be seen without a child has to say the same.
  */
 import { rmSync } from 'node:fs';
-import { removeRulesOf } from '../iptables/owned.ts';
+import { removeRulesOf } from '../firewall/owned.ts';
 import { bootId } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
 import { linkNames } from '../linux/links.ts';

@@ -1,6 +1,6 @@
 /** The nat table of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
 import { CniError, code } from '../cni/errors.ts';
-import { run, ToolError } from '../exec.ts';
+import { findTool, run, ToolError } from '../exec.ts';
 import type { Family } from '../net/ip.ts';
 import { sameRule } from './rule.ts';
 
@@ -19,6 +19,19 @@ export const TOOLS = {
 /** What the kernel holds now. Throws ToolError. */
 export function saveNat(family: Family): NatTable {
   return parseNat(run(TOOLS[family].save, ['-t', 'nat']));
+}
+
+/** The table; `undefined` when this host cannot have one. Throws ToolError. */
+export function saveIfSupported(family: Family): NatTable | undefined {
+  if (findTool(TOOLS[family].save) === undefined || findTool(TOOLS[family].restore) === undefined) return undefined;
+  try {
+    return saveNat(family);
+  } catch (error) {
+    // Of iptables-legacy: no module, no such family; of iptables-nft: a kernel without nf_tables.
+    const cannot = /do you need to insmod|not supported|Could not fetch rule set generation id: Invalid argument/;
+    if (error instanceof ToolError && cannot.test(error.stderr)) return undefined;
+    throw error;
+  }
 }
 
 /** Parses the output of `iptables-save -t nat`. */

@@ -2,6 +2,7 @@
 import type { PortAttachment, PortMapping, PortRecord } from '../../lib/attachment/port-record.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
+import type { BackendName } from '../../lib/firewall/backend.ts';
 import { type Cidr, type Family, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import type { PortmapConfig } from './schema.ts';
 
@@ -15,9 +16,16 @@ export function attachmentOf({ config, containerId, ifname }: Call): Attachment 
   return { network: config.name, containerId, ifname };
 }
 
-export function makeForwarding(attachment: Attachment, config: PortmapConfig, result: Result): Forwarding {
+export interface Wanted {
+  readonly config: PortmapConfig;
+  readonly result: Result;
+  readonly backend: BackendName;
+}
+
+export function makeForwarding(attachment: Attachment, { config, result, backend }: Wanted): Forwarding {
   return {
     ...attachment,
+    backend,
     targets: targetsOf(result, attachment.ifname),
     mappings: config.mappings,
     snat: config.snat,

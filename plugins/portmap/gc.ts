@@ -12,9 +12,8 @@ import {
 import { combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Host } from '../../lib/cni/plugin.ts';
 import { validAttachments } from '../../lib/cni/valid-attachments.ts';
-import { applyNat, type NatTable } from '../../lib/iptables/nat.ts';
+import { applyNat, type NatTable, saveIfSupported } from '../../lib/iptables/nat.ts';
 import { removeChains } from '../../lib/iptables/nat-lines.ts';
-import { saveIfSupported } from '../../lib/iptables/owned.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { FAMILIES, type Forwarding } from './forwarding.ts';
 import { type DeadContainer, findGarbage, flowsThrough } from './gc-plan.ts';

@@ -1,26 +1,75 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
 import { readSiblings, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { asCniError, CniError } from '../../lib/cni/errors.ts';
+import { asCniError, combineErrors } from '../../lib/cni/errors.ts';
+import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
 import { applyNat, type NatTable, saveNat, tryRestoreNat } from '../../lib/iptables/nat.ts';
 import { inverseLines } from '../../lib/iptables/nat-lines.ts';
 import { withLock } from '../../lib/linux/lock.ts';
 import type { Family } from '../../lib/net/ip.ts';
-import { type Attachment, type Forwarding, targetOf } from './forwarding.ts';
+import { type Adding, type Backend, UnreadableError } from './backend.ts';
+import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import { findMissing, type Neighbours, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
 
 const LOCK_DEADLINE_MS = 60_000;
 
-export interface Adding {
-  /** What an earlier ADD of the attachment had recorded. */
-  readonly former?: Forwarding | undefined;
-  /** Called while another ADD creates what all containers share. */
-  readonly checkpoint: () => Promise<void>;
+export const iptables: Backend = {
+  async add(tx, forwarding, adding) {
+    for (const family of familiesOf(forwarding)) {
+      const takeBack = await tx.step(() => addRules(forwarding, family, adding));
+      tx.onFailure(`remove the IPv${family} rules`, takeBack);
+    }
+    if (adding.former !== undefined) await removeAbandoned(tx, forwarding, adding.former);
+  },
+  remove(forwarding) {
+    forEachFamily(familiesOf(forwarding), (family) => removeRules(forwarding, family));
+  },
+  removeFound(attachment, targets) {
+    const unread: UnreadableError[] = [];
+    forEachFamily(FAMILIES, (family) => {
+      try {
+        removeFoundRules(attachment, family, targets);
+      } catch (error) {
+        if (!(error instanceof UnreadableError) || targets[family] !== undefined) throw error;
+        unread.push(error);
+      }
+    });
+    // A host without one of the families has no rules of it.
+    if (unread.length === FAMILIES.length) throw unread[0];
+  },
+  missing(forwarding) {
+    return familiesOf(forwarding).flatMap((family) =>
+      missingRules(forwarding, family).map((what) => `${what} of the IPv${family} nat table`),
+    );
+  },
+};
+
+function forEachFamily(families: readonly Family[], action: (family: Family) => void): void {
+  const errors: unknown[] = [];
+  for (const family of families) {
+    try {
+      action(family);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw combineErrors(errors);
+}
+
+/** An earlier ADD that no DEL followed may have had an address of a family that this one has not. */
+async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
+  for (const family of familiesOf(former)) {
+    if (targetOf(forwarding, family) !== undefined) continue;
+    await tx.step(() => removeRules(former, family));
+    tx.onFailure(`restore the IPv${family} rules`, async () => {
+      await addRules(former, family, { checkpoint: async () => {} });
+    });
+  }
 }
 
 /** Adds the rules of one family. Returns the way back. Throws ToolError, or code 11 when a lock was not free in time. */
-export async function addRules(forwarding: Forwarding, family: Family, adding: Adding): Promise<() => void> {
+async function addRules(forwarding: Forwarding, family: Family, adding: Adding): Promise<() => void> {
   const wanted = rulesOf(forwarding, family);
   if (wanted === undefined) return () => {};
   const usual = planUsualAdd(wanted);
@@ -53,7 +102,7 @@ function withTableLock<T>({ checkpoint }: Adding, action: () => T): Promise<T> {
 }
 
 /** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
-export function removeRules(forwarding: Forwarding, family: Family): void {
+function removeRules(forwarding: Forwarding, family: Family): void {
   const wanted = rulesOf(forwarding, family);
   if (wanted === undefined) return;
   const { chain, address, entries } = wanted;
@@ -64,12 +113,8 @@ export function removeRules(forwarding: Forwarding, family: Family): void {
   applyNat(family, plan, seen);
 }
 
-/**
- * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to its
- * addresses, or everything in its chain when they are unknown. A family without its tools has no rules. Throws
- * UnreadableTableError where it cannot look, other errors where it finds something and cannot take it out.
- */
-export function removeFoundRules(attachment: Attachment, family: Family, targets: Forwarding['targets']): void {
+/** What sends to its addresses, or everything in its chain when they are unknown. Without its tools a family has no rules. */
+function removeFoundRules(attachment: Attachment, family: Family, targets: Forwarding['targets']): void {
   if (findTool(family === 4 ? 'iptables-save' : 'ip6tables-save') === undefined) return;
   const chain = dnatChain(attachment);
   const own = targetOf({ targets }, family)?.ip.text;
@@ -79,20 +124,17 @@ export function removeFoundRules(attachment: Attachment, family: Family, targets
   applyNat(family, (table) => planRemoval(removal, table ?? new Map()), look(family));
 }
 
-/** Nobody knows what is in the table: perhaps the kernel has none of this family. */
-export class UnreadableTableError extends CniError {}
-
 function look(family: Family): NatTable {
   try {
     return saveNat(family);
   } catch (error) {
     const { code, message, details } = asCniError(error);
-    throw new UnreadableTableError(code, message, { details, cause: error });
+    throw new UnreadableError(code, message, { details, cause: error });
   }
 }
 
 /** What is missing of the rules of one family. */
-export function missingRules(forwarding: Forwarding, family: Family): string[] {
+function missingRules(forwarding: Forwarding, family: Family): string[] {
   const wanted = rulesOf(forwarding, family);
   return wanted === undefined ? [] : findMissing(wanted, saveNat(family));
 }

@@ -5,22 +5,16 @@ import type { Call, Host, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
+import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
 import { interfaceTowards } from '../../lib/linux/route-table.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
-import {
-  attachmentOf,
-  FAMILIES,
-  type Forwarding,
-  familiesOf,
-  makeForwarding,
-  targetOf,
-  targetsOf,
-} from './forwarding.ts';
+import { type Adding, UnreadableError, WITHOUT_UNDO } from './backend.ts';
+import { backends } from './backends.ts';
+import { attachmentOf, type Forwarding, familiesOf, makeForwarding, targetOf, targetsOf } from './forwarding.ts';
 import { collect } from './gc.ts';
-import { addRules, missingRules, removeFoundRules, removeRules, UnreadableTableError } from './iptables.ts';
 import { forgetUdpFlows, removeRecorded, udpFlows } from './release.ts';
-import { asksForPorts, parsePortmapConfig } from './schema.ts';
-import { requireStateFolder, requireTools } from './status.ts';
+import { asksForPorts, namedBackend, parsePortmapConfig } from './schema.ts';
+import { requireFirewall, requireStateFolder } from './status.ts';
 
 export const portmap: Plugin = { name: 'portmap', add, check, del, gc, status };
 
@@ -33,7 +27,8 @@ async function add(call: Call): Promise<Result> {
     });
   }
   if (config.mappings.length === 0) return result;
-  const forwarding = makeForwarding(attachmentOf(call), config, result);
+  const { backend } = chooseBackend(config.configured);
+  const forwarding = makeForwarding(attachmentOf(call), { config, result, backend });
   if (familiesOf(forwarding).length === 0) {
     call.host.warn(`portmap: no port is forwarded: prevResult gives ${call.ifname} of the container no address`);
     return result;
@@ -61,27 +56,21 @@ interface Before {
 }
 
 async function forward(tx: Transaction, forwarding: Forwarding, { host, former }: Before): Promise<void> {
-  const adding = { former, checkpoint: () => host.checkpoint() };
+  const isMoved = former !== undefined && former.backend !== forwarding.backend;
+  const adding: Adding = { former: isMoved ? undefined : former, checkpoint: () => host.checkpoint() };
   tx.onFailure('restore the port forwarding record', () =>
     former === undefined ? removeRecord(forwarding) : writeRecord(former)(),
   );
-  for (const family of familiesOf(forwarding)) {
-    const takeBack = await tx.step(() => addRules(forwarding, family, adding));
-    tx.onFailure(`remove the IPv${family} rules`, takeBack);
-  }
-  if (former !== undefined) await removeAbandoned(tx, forwarding, former);
+  await backends[forwarding.backend].add(tx, forwarding, adding);
+  if (isMoved) await removeFormer(tx, former);
   await tx.step(() => letLocalhostThrough(forwarding));
 }
 
-/** An earlier ADD that no DEL followed may have had an address of a family that this one has not. */
-async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
-  for (const family of familiesOf(former)) {
-    if (targetOf(forwarding, family) !== undefined) continue;
-    await tx.step(() => removeRules(former, family));
-    tx.onFailure(`restore the IPv${family} rules`, async () => {
-      await addRules(former, family, { checkpoint: async () => {} });
-    });
-  }
+/** The rules of an earlier ADD that no DEL followed, where they are in the other firewall. */
+async function removeFormer(tx: Transaction, former: Forwarding): Promise<void> {
+  const backend = backends[former.backend];
+  tx.onFailure('restore the former rules', () => backend.add(WITHOUT_UNDO, former, { checkpoint: async () => {} }));
+  await tx.step(() => backend.remove(former));
 }
 
 /** Packets from 127.0.0.1 may leave by the container's interface only if that allows it; masquerading comes later. */
@@ -96,15 +85,30 @@ async function check(call: Call): Promise<void> {
   const config = parsePortmapConfig(call.config.raw);
   const result = requirePrevResult(call.config);
   const attachment = attachmentOf(call);
-  const forwarding = config.mappings.length > 0 ? makeForwarding(attachment, config, result) : readRecord(attachment);
-  if (forwarding === undefined || forwarding === 'damaged') return;
-  for (const family of familiesOf(forwarding)) {
-    const [first, ...others] = missingRules(forwarding, family);
-    if (first === undefined) continue;
-    throw new CniError(code.checkFailed, `cannot find ${first} of the IPv${family} nat table`, {
-      details: [...others, 'another program removed it; the container has to be attached again'].join('; '),
-    });
+  const read = readRecord(attachment);
+  const record = read === 'damaged' ? undefined : read;
+  if (config.mappings.length === 0) {
+    if (record !== undefined) requireRules([record]);
+    return;
   }
+  // Without a record nobody knows which firewall the reference took.
+  const found = record === undefined ? backendsInUse(config.configured?.backend) : [record.backend];
+  const names = found.length > 0 ? found : [chooseBackend(config.configured).backend];
+  requireRules(names.map((backend) => makeForwarding(attachment, { config, result, backend })));
+}
+
+/** Throws code 103 when something is missing of each of `possible`, with what the first one lacks. */
+function requireRules(possible: readonly Forwarding[]): void {
+  const lacking: (readonly string[])[] = [];
+  for (const forwarding of possible) {
+    const missing = backends[forwarding.backend].missing(forwarding);
+    if (missing.length === 0) return;
+    lacking.push(missing);
+  }
+  const [first, ...others] = lacking[0] ?? [];
+  throw new CniError(code.checkFailed, `cannot find ${first}`, {
+    details: [...others, 'another program removed it; the container has to be attached again'].join('; '),
+  });
 }
 
 /** The record names the rules; without one, what the reference may have made is looked for. */
@@ -117,21 +121,21 @@ async function del(call: Call): Promise<void> {
   removeRecord(attachment);
 }
 
-/** A host without one of the families has no rules of it: only when no family can be looked at, something may be left. */
+/** A host without one of the firewalls has no rules of it: only when none can be looked at, something may be left. */
 function removeFound(call: Call): void {
   const result = prevResultIfReadable(call.config);
   const targets = result === undefined ? {} : targetsOf(result, call.ifname);
-  const unseen: unknown[] = [];
+  const names = backendsInUse(namedBackend(call.config.raw));
+  const unread: unknown[] = [];
   const errors: unknown[] = [];
-  for (const family of FAMILIES) {
+  for (const name of names) {
     try {
-      removeFoundRules(attachmentOf(call), family, targets);
+      backends[name].removeFound(attachmentOf(call), targets);
     } catch (error) {
-      const isUnused = error instanceof UnreadableTableError && targets[family] === undefined;
-      (isUnused ? unseen : errors).push(error);
+      (error instanceof UnreadableError ? unread : errors).push(error);
     }
   }
-  if (unseen.length === FAMILIES.length) errors.push(...unseen);
+  if (names.length > 0 && unread.length === names.length) errors.push(...unread);
   if (errors.length > 0) throw combineErrors(errors);
 }
 
@@ -141,7 +145,6 @@ async function gc(call: Call): Promise<void> {
 }
 
 async function status(call: Call): Promise<void> {
-  parsePortmapConfig(call.config.raw);
-  requireTools();
+  requireFirewall(parsePortmapConfig(call.config.raw).configured);
   requireStateFolder();
 }

@@ -1,23 +1,15 @@
 /** Taking back what one attachment's record names, and the UDP flows that go on without rules. */
 import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { CniError, combineErrors, messageOf } from '../../lib/cni/errors.ts';
+import { CniError, messageOf } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
 import { deleteUdpFlows, type UdpFlows } from '../../lib/conntrack.ts';
+import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
-import { removeRules } from './iptables.ts';
 
 /** Throws when one of the families fails, after it did what it could for the other. The record stays. */
 export async function removeRecorded(record: Forwarding, host: Host): Promise<void> {
-  const errors: unknown[] = [];
-  for (const family of familiesOf(record)) {
-    await host.checkpoint();
-    try {
-      removeRules(record, family);
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw combineErrors(errors);
+  await host.checkpoint();
+  backends[record.backend].remove(record);
   forgetUdpFlows(
     udpFlows(record).map((flows) => ({ ...flows, answeredBy: answererOf(record, flows) })),
     host,

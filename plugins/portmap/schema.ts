@@ -2,7 +2,10 @@
 import * as z from 'zod/mini';
 import { CniError, code } from '../../lib/cni/errors.ts';
 import { decode, type JsonObject } from '../../lib/cni/json.ts';
+import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
+import type { Choice } from '../../lib/firewall/decide.ts';
 import { parseIp } from '../../lib/net/ip.ts';
+import { isRuleText } from '../../lib/nft/transaction.ts';
 import type { Mapping } from './forwarding.ts';
 
 const DEFAULT_MARK_BIT = 13;
@@ -32,10 +35,8 @@ const mappingSchema = z.object({
   hostIP: z._default(hostIp, ''),
 });
 
-/** A word of an iptables rule: a line break would end the rule and begin a command. */
-const ruleWord = z
-  .string()
-  .check(z.refine((text) => text !== '' && !/[\n\r\0]/.test(text), 'is no word of an iptables rule'));
+/** A word of a rule: a line break would end the rule and begin a command. */
+const ruleWord = z.string().check(z.refine((text) => text !== '' && !/[\n\r\0]/.test(text), 'is no word of a rule'));
 const conditions = z._default(z.array(ruleWord), []);
 
 /** A chain's name: it must not be read as an option, nor as several words. */
@@ -64,15 +65,79 @@ export function parsePortmapConfig(raw: JsonObject) {
       details: 'the chain of externalSetMarkChain sets a mark of its own choice: remove markMasqBit',
     });
   }
-  requireIptables(backend, config);
   return {
     ...config,
+    configured: configuredBackend({ ...config, backend }),
     markMasqBit: markMasqBit ?? DEFAULT_MARK_BIT,
     mappings: runtimeConfig.portMappings.map(toMapping),
   };
 }
 
+interface BackendKeys {
+  readonly backend: string | undefined;
+  readonly externalSetMarkChain?: string | undefined;
+  readonly conditionsV4: readonly string[];
+  readonly conditionsV6: readonly string[];
+}
+
+/** By the key itself, else by options that only one of them has; `undefined` when nothing says. Throws code 7. */
+function configuredBackend({ backend, ...keys }: BackendKeys): Choice | undefined {
+  if (backend !== undefined && !isBackend(backend)) {
+    throw new CniError(code.invalidConfig, `unrecognized backend ${JSON.stringify(backend)}`, {
+      details: `known are ${BACKENDS.map((name) => `"${name}"`).join(' and ')}`,
+    });
+  }
+  const specific = { iptables: optionsOf('iptables', keys), nftables: optionsOf('nftables', keys) };
+  const chosen = backend ?? BACKENDS.find((name) => specific[name].length > 0);
+  if (chosen === undefined) return undefined;
+  const other = chosen === 'iptables' ? 'nftables' : 'iptables';
+  if (specific[other].length > 0) {
+    throw new CniError(
+      code.invalidConfig,
+      `${chosen} backend was requested but configuration contains ${other}-specific options [${specific[other].join(' ')}]`,
+      {
+        details:
+          'conditions are words of a rule: of iptables "!", "-d", "192.0.2.0/24", of nftables "ip", "daddr", "!=", "192.0.2.0/24"',
+      },
+    );
+  }
+  if (chosen === 'nftables') requireRuleTexts(keys);
+  const why = backend === undefined ? `it has ${specific[chosen].join(' and ')}` : 'it says so by "backend"';
+  return { backend: chosen, why: `the configuration wants it: ${why}` };
+}
+
+function isBackend(name: string): name is BackendName {
+  return (BACKENDS as readonly string[]).includes(name);
+}
+
+/** The words of an iptables rule begin with an option or a negation. */
+function optionsOf(backend: BackendName, { externalSetMarkChain, ...keys }: Omit<BackendKeys, 'backend'>): string[] {
+  const style = backend === 'iptables' ? /^[-!]/ : /^[^-!]/;
+  const conditions = (['conditionsV4', 'conditionsV6'] as const).filter((key) => style.test(keys[key][0] ?? ''));
+  return backend === 'iptables' && externalSetMarkChain !== undefined
+    ? ['externalSetMarkChain', ...conditions]
+    : conditions;
+}
+
+function requireRuleTexts(keys: Omit<BackendKeys, 'backend'>): void {
+  const bad = (['conditionsV4', 'conditionsV6'] as const).find((key) => !isRuleText(keys[key].join(' ')));
+  if (bad === undefined) return;
+  throw new CniError(code.invalidConfig, `invalid portmap configuration: "${bad}": is no part of an nftables rule`, {
+    details: 'quotes and braces have to be closed, and there can be no ; # or \\',
+  });
+}
+
 const portsOnly = z.object({ runtimeConfig: z.optional(z.object({ portMappings: z.optional(z.array(z.unknown())) })) });
+
+/** The backend that the configuration names, for DEL, which must not fail over a bad value. */
+export function namedBackend(raw: JsonObject): BackendName | undefined {
+  try {
+    return parsePortmapConfig(raw).configured?.backend;
+  } catch {
+    // Whatever it wanted, nothing was made of it.
+    return undefined;
+  }
+}
 
 /** True when the runtime asks for forwarded ports, however badly: for DEL, which must not fail over a bad value. */
 export function asksForPorts(raw: JsonObject): boolean {
@@ -87,27 +152,4 @@ export function asksForPorts(raw: JsonObject): boolean {
 function toMapping({ hostIP, protocol: spelling, ...ports }: z.output<typeof mappingSchema>): Mapping {
   const lower = spelling.toLowerCase() as Mapping['protocol'];
   return { ...ports, protocol: lower, spelling, hostIp: parseIp(hostIP)?.text ?? '' };
-}
-
-function requireIptables(
-  backend: string | undefined,
-  config: { conditionsV4: readonly string[]; conditionsV6: readonly string[] },
-): void {
-  if (backend === 'nftables') {
-    throw new CniError(code.invalidConfig, 'cannot use the backend "nftables": it comes in a later version', {
-      details: 'remove "backend" from the portmap configuration, or set it to "iptables"',
-    });
-  }
-  if (backend !== undefined && backend !== 'iptables') {
-    throw new CniError(code.invalidConfig, `unrecognized backend ${JSON.stringify(backend)}`, {
-      details: 'known is "iptables"',
-    });
-  }
-  const foreign = (['conditionsV4', 'conditionsV6'] as const).filter((key) => /^[^!-]/.test(config[key][0] ?? ''));
-  if (foreign.length === 0) return;
-  throw new CniError(
-    code.invalidConfig,
-    `iptables backend was requested but configuration contains nftables-specific options [${foreign.join(' ')}]`,
-    { details: 'conditions are words of an iptables rule, such as "-d", "192.0.2.0/24"' },
-  );
 }

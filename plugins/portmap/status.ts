@@ -3,17 +3,15 @@ import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
 import { CniError, code, hasErrno, messageOf } from '../../lib/cni/errors.ts';
-import { findTool } from '../../lib/exec.ts';
+import { expectedBackend, requireInstalled } from '../../lib/firewall/choice.ts';
+import type { Choice } from '../../lib/firewall/decide.ts';
 import { TOOLS } from '../../lib/iptables/nat.ts';
 
-/** Throws code 50. */
-export function requireTools(): void {
-  const tools = [TOOLS[4], TOOLS[6]].flatMap(({ restore, save }) => [restore, save]);
-  const missing = tools.filter((tool) => findTool(tool) === undefined);
-  if (missing.length === 0) return;
-  throw new CniError(code.pluginNotAvailable, `cannot forward ports: ${missing.join(', ')} not found`, {
-    details: 'install the package iptables',
-  });
+/** Throws code 50, saying which firewall was chosen and why. */
+export function requireFirewall(configured: Choice | undefined): void {
+  const choice = expectedBackend(configured);
+  const bothFamilies = [TOOLS[4], TOOLS[6]].flatMap(({ restore, save }) => [restore, save]);
+  requireInstalled(choice, choice.backend === 'iptables' ? bothFamilies : undefined);
 }
 
 /** ADD writes its record before its rules. Throws code 50 when it could not. */

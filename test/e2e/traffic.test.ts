@@ -15,11 +15,18 @@ interface Pod {
 
 // Where bridged packets pass iptables, a pod reaches its own hostPort by hairpin only; elsewhere without.
 const variants = [
-  ...stacks.map((stack) => ({ ...stack, hairpinMode: true, bridgeNetfilter: 1 })),
-  { stack: 'dual stack without hairpin mode', families: [4, 6] as const, hairpinMode: false, bridgeNetfilter: 0 },
+  ...stacks.map((stack) => ({ ...stack, backend: 'iptables', hairpinMode: true, bridgeNetfilter: 1 })),
+  {
+    stack: 'dual stack without hairpin mode',
+    families: [4, 6] as const,
+    backend: 'iptables',
+    hairpinMode: false,
+    bridgeNetfilter: 0,
+  },
+  { stack: 'dual stack', families: [4, 6] as const, backend: 'nftables', hairpinMode: true, bridgeNetfilter: 1 },
 ];
 
-describe.each(variants)('$stack', ({ families, hairpinMode, bridgeNetfilter }) => {
+describe.each(variants)('$stack by $backend', ({ families, backend, hairpinMode, bridgeNetfilter }) => {
   let world: World;
   let server: Pod;
   let client: Pod;
@@ -37,7 +44,10 @@ describe.each(variants)('$stack', ({ families, hairpinMode, bridgeNetfilter }) =
   async function attach(name: string, hostPort: number): Promise<Pod> {
     const namespace = await world.pod();
     await namespace.agent.listen(name, SERVICE);
-    const conflist = stackNetwork(world, families, { bridge: { hairpinMode } });
+    const conflist = stackNetwork(world, families, {
+      bridge: { hairpinMode, ipMasqBackend: backend },
+      portmap: { backend },
+    });
     const { json } = await succeed(
       chain(world, 'add', { conflist, pod: namespace, ports: bothProtocols(hostPort, SERVICE) }),
     );

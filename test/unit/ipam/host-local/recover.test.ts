@@ -4,8 +4,8 @@ import { existsSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { visibleNamespaces } from '../../../../lib/attachment/namespaces.ts';
 import { RUN_FOLDER } from '../../../../lib/attachment/run-folder.ts';
+import { removeRulesOf } from '../../../../lib/firewall/owned.ts';
 import { query } from '../../../../lib/iproute2/batch.ts';
-import { removeRulesOf } from '../../../../lib/iptables/owned.ts';
 import { bootId, sinceBootMs } from '../../../../lib/linux/boot.ts';
 import { addresses, filesOf, invoke, temporaryFolder, testHost } from './support.ts';
 
@@ -15,7 +15,7 @@ vi.mock(import('../../../../lib/linux/boot.ts'), async (original) => ({
   machineId: vi.fn(() => 'machine'),
   sinceBootMs: vi.fn(),
 }));
-vi.mock(import('../../../../lib/iptables/owned.ts'), () => ({ removeRulesOf: vi.fn() }));
+vi.mock(import('../../../../lib/firewall/owned.ts'), () => ({ removeRulesOf: vi.fn() }));
 vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({ ...(await original()), query: vi.fn() }));
 vi.mock(import('../../../../lib/attachment/namespaces.ts'), async (original) => ({
   ...(await original()),

@@ -20,6 +20,18 @@ test.each([forwarding(), full])('a record makes the rules of its ADD again', (wa
   expect(rulesOf(read, 6)).toEqual(rulesOf(wanted, 6));
 });
 
+test('a record without a backend is of a time when there was one', () => {
+  const { backend: _, ...old } = JSON.parse(renderRecord(forwarding())) as Record<string, unknown>;
+  expect(parseRecord(JSON.stringify(old))).toEqual(forwarding());
+});
+
+test('whoever knows iptables only cannot read the record of others', () => {
+  expect(JSON.parse(renderRecord(forwarding()))).toMatchObject({ version: 1 });
+  const other = forwarding({ backend: 'nftables' });
+  expect(JSON.parse(renderRecord(other))).toMatchObject({ version: 2 });
+  expect(parseRecord(renderRecord(other))).toEqual(other);
+});
+
 describe('damaged is', () => {
   const good = JSON.parse(renderRecord(full)) as Record<string, unknown>;
 
@@ -28,7 +40,7 @@ describe('damaged is', () => {
     ['zeros', '\0\0\0\0'],
     ['a torn file', renderRecord(full).slice(0, -5)],
     ['a list', '[]'],
-    ['another version', JSON.stringify({ ...good, version: 2 })],
+    ['another version', JSON.stringify({ ...good, version: 3 })],
     ['no version', JSON.stringify({ ...good, version: undefined })],
     ['an address that is none', JSON.stringify({ ...good, targets: { 4: '10.88.0.5 -j ACCEPT' } })],
     ['a protocol that is none', JSON.stringify({ ...good, mappings: [{ ...mapping(1), protocol: '\nCOMMIT' }] })],

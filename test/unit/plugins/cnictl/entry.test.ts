@@ -20,6 +20,7 @@ function record(owner: Partial<PortRecord>, hostPort: number): PortRecord {
     network: 'net1',
     containerId: 'c1',
     ifname: 'eth0',
+    backend: 'iptables',
     targets: { 4: '10.1.0.5/24' },
     mappings: [{ hostPort, containerPort: 80, protocol: 'tcp', spelling: 'tcp', hostIp: '' }],
     snat: true,

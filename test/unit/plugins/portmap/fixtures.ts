@@ -14,6 +14,7 @@ export function forwarding(over: Partial<Forwarding> = {}): Forwarding {
     containerId: '1234',
     ifname: 'eth0',
     targets: { 4: '10.88.0.5/16' },
+    backend: 'iptables',
     mappings: [mapping(8080)],
     snat: true,
     masqAll: false,

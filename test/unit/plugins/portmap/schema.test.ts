@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { type CniError, code } from '../../../../lib/cni/errors.ts';
-import { asksForPorts, parsePortmapConfig } from '../../../../plugins/portmap/schema.ts';
+import { asksForPorts, namedBackend, parsePortmapConfig } from '../../../../plugins/portmap/schema.ts';
 
 const ports = (...portMappings: unknown[]) => ({ runtimeConfig: { portMappings } });
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };
@@ -46,10 +46,19 @@ describe('parsePortmapConfig() refuses', () => {
     [{ conditionsV6: ['-d', 'a\0'] }, /conditionsV6\[1\]": is no word/],
     [{ conditionsV4: [''] }, /conditionsV4\[0\]": is no word/],
     [
-      { conditionsV4: ['ip', 'daddr'], conditionsV6: ['ip6'] },
+      { backend: 'iptables', conditionsV4: ['ip', 'daddr'], conditionsV6: ['ip6'] },
       /^iptables backend was requested but configuration contains nftables-specific options \[conditionsV4 conditionsV6\]$/,
     ],
-    [{ backend: 'nftables' }, /^cannot use the backend "nftables": it comes in a later version$/],
+    [
+      { backend: 'nftables', externalSetMarkChain: 'X', conditionsV6: ['!', '-d', 'fd00::/8'] },
+      /^nftables backend was requested but configuration contains iptables-specific options \[externalSetMarkChain conditionsV6\]$/,
+    ],
+    [
+      { conditionsV4: ['-d', '10.0.0.0/8'], conditionsV6: ['ip6', 'daddr', 'fd00::/8'] },
+      /^iptables backend was requested but configuration contains nftables-specific options \[conditionsV6\]$/,
+    ],
+    [{ backend: 'nftables', conditionsV4: ['ip', 'daddr', '10.0.0.1;', 'flush'] }, /"conditionsV4": is no part of/],
+    [{ conditionsV6: ['iifname', '"eth0'] }, /"conditionsV6": is no part of an nftables rule/],
     [{ backend: 'ipvs' }, /^unrecognized backend "ipvs"$/],
     [{ snat: 'yes' }, /"snat"/],
   ])('%j', (raw, message) => {
@@ -57,6 +66,23 @@ describe('parsePortmapConfig() refuses', () => {
       expect.objectContaining({ code: code.invalidConfig, message: expect.stringMatching(message) }) as CniError,
     );
   });
+});
+
+test.each([
+  [{}, undefined],
+  [{ backend: 'nftables' }, 'nftables'],
+  [{ backend: 'iptables' }, 'iptables'],
+  [{ externalSetMarkChain: 'KUBE-MARK-MASQ' }, 'iptables'],
+  [{ conditionsV6: ['!', '-d', 'fd00::/8'] }, 'iptables'],
+  [{ conditionsV4: ['ip', 'daddr', '!=', '{', '10.0.0.0/8', '}'] }, 'nftables'],
+  [{ backend: 'nftables', markMasqBit: 20, masqAll: true, conditionsV4: ['iifname', '"eth0"'] }, 'nftables'],
+])('the backend that %j asks for: %s', (raw, expected) => {
+  expect(parsePortmapConfig(raw).configured?.backend).toBe(expected);
+  expect(namedBackend(raw)).toBe(expected);
+});
+
+test('the backend of a configuration that is wrong is not asked for', () => {
+  expect(namedBackend({ backend: 'ipvs' })).toBeUndefined();
 });
 
 test.each([

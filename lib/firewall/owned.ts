@@ -1,20 +1,25 @@
 /**
- * Takes away what dead attachments left in the nat table and in connection tracking, so that whoever gets one of their
- * addresses next inherits nothing. What goes is decided by ./owned-plan.ts.
+ * Takes away what dead attachments left in either firewall and in connection tracking, so that whoever gets one of their
+ * addresses next inherits nothing. What goes is decided by ../iptables/owned-plan.ts and ../nft/owned-plan.ts.
  */
 import {
   isPortAddRunning,
+  readAllRecords,
   removeOwnRecords,
   removeRecordsWhere,
   STATE_FOLDER,
 } from '../attachment/port-record-store.ts';
 import { CniError, code, combineErrors } from '../cni/errors.ts';
 import { deleteFlowsOf } from '../conntrack.ts';
-import { findTool, ToolError } from '../exec.ts';
-import { type Family, type Ip, parseCidr, parseIp } from '../net/ip.ts';
-import type { ChainOwner } from './chain-name.ts';
-import { applyNat, type NatTable, saveNat, TOOLS } from './nat.ts';
-import { type DeadRules, planDeadRemoval } from './owned-plan.ts';
+import { findTool } from '../exec.ts';
+import type { ChainOwner } from '../iptables/chain-name.ts';
+import { applyNat, saveIfSupported } from '../iptables/nat.ts';
+import { planDeadRemoval } from '../iptables/owned-plan.ts';
+import { type Ip, parseCidr, parseIp } from '../net/ip.ts';
+import { removeDeadRules } from '../nft/owned.ts';
+import type { Claim } from '../nft/owned-plan.ts';
+import { BACKENDS, type BackendName } from './backend.ts';
+import { backendsInUse } from './choice.ts';
 
 export interface Dead {
   /** Of both families, each attachment's all together: rules about them go, and their connections. */
@@ -26,30 +31,56 @@ export interface Dead {
    * address. An interface whose sibling lives is named by its addresses alone; the sibling's rules then stay.
    */
   readonly owners: readonly ChainOwner[];
+  /** Look into every firewall that can be, not only those in use as far as known. */
+  readonly everywhere?: boolean;
   /** Told when connections stay tracked because conntrack is not installed. */
   readonly warn: (message: string) => void;
 }
 
 /**
- * Removes rules, connections and portmap's records, by one `iptables-save` and at most one `iptables-restore` per
- * family; one without tools or kernel support has no rules. Throws code 11 before anything is touched when portmap's
- * ADD for an owner runs. Else does all it can, then throws ToolError, code 5 or 11: something may be left, the
- * addresses must not be given again yet. Starts children: never call it while holding a lease lock.
+ * Removes rules, connections and portmap's records, by one look and at most one transaction per family; a firewall or
+ * family without tools or kernel support has no rules. Throws code 11 before anything is touched when portmap's ADD for
+ * an owner runs. Else does all it can, then throws ToolError, code 5 or 11: something may be left, the addresses must
+ * not be given again yet. Starts children: never call it while holding a lease lock.
  */
-export function removeRulesOf({ addresses, network, owners, warn }: Dead): void {
+export function removeRulesOf({ addresses, network, owners, everywhere = false, warn }: Dead): void {
   refuseRunning(owners);
   const networks = [network, ...owners.map((owner) => owner.network)];
   const ips = addresses.map(parseIp).filter((ip) => ip !== undefined);
   const errors: unknown[] = [];
-  for (const family of [4, 6] as const) {
-    const own = ips.filter((ip) => ip.family === family).map(({ text }) => text);
-    if (own.length + owners.length === 0) continue;
-    attempt(errors, () => removeFamily(family, { addresses: own, owners, networks }));
+  for (const backend of backendsInUse(...(everywhere ? BACKENDS : []))) {
+    REMOVALS[backend]({ ips, owners, networks }, errors);
   }
   attempt(errors, () => forgetFlows(ips, warn));
   // They lead to what is left, for another attempt.
   if (errors.length === 0) attempt(errors, () => removeRecords({ ips, owners, networks }));
   if (errors.length > 0) throw combineErrors(errors);
+}
+
+const REMOVALS: { readonly [B in BackendName]: (gone: Gone, errors: unknown[]) => void } = {
+  iptables({ ips, owners, networks }, errors) {
+    for (const family of [4, 6] as const) {
+      const addresses = ips.filter((ip) => ip.family === family).map(({ text }) => text);
+      if (addresses.length + owners.length === 0) continue;
+      attempt(errors, () => {
+        const seen = saveIfSupported(family);
+        const dead = { addresses, owners, networks };
+        if (seen !== undefined) applyNat(family, (table) => planDeadRemoval(dead, table ?? seen, family), seen);
+      });
+    }
+  },
+  nftables({ ips, owners, networks }, errors) {
+    const addresses = ips.map(({ text }) => text);
+    attempt(errors, () => removeDeadRules({ addresses, owners, networks }, claims()));
+  },
+};
+
+/** Where containers are known to have ports forwarded to. */
+function claims(): Claim[] {
+  return readAllRecords().map(({ network, containerId, targets }) => {
+    const addresses = [targets[4], targets[6]].flatMap((target) => parseCidr(target ?? '')?.ip.text ?? []);
+    return { network, containerId, addresses };
+  });
 }
 
 function refuseRunning(owners: readonly ChainOwner[]): void {
@@ -66,24 +97,6 @@ function attempt(errors: unknown[], action: () => void): void {
     action();
   } catch (error) {
     errors.push(error);
-  }
-}
-
-function removeFamily(family: Family, dead: DeadRules): void {
-  const seen = saveIfSupported(family);
-  if (seen !== undefined) applyNat(family, (table) => planDeadRemoval(dead, table ?? seen, family), seen);
-}
-
-/** The table; `undefined` when this host cannot have one. Throws ToolError. */
-export function saveIfSupported(family: Family): NatTable | undefined {
-  if (findTool(TOOLS[family].save) === undefined || findTool(TOOLS[family].restore) === undefined) return undefined;
-  try {
-    return saveNat(family);
-  } catch (error) {
-    // Of iptables-legacy: no module, no such family; of iptables-nft: a kernel without nf_tables.
-    const cannot = /do you need to insmod|not supported|Could not fetch rule set generation id: Invalid argument/;
-    if (error instanceof ToolError && cannot.test(error.stderr)) return undefined;
-    throw error;
   }
 }
 

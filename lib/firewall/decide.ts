@@ -1,0 +1,44 @@
+/** Which firewall the rules of this host belong into, as a pure function of what it holds now. */
+import type { BackendName } from './backend.ts';
+
+export interface Choice {
+  readonly backend: BackendName;
+  /** Part of a sentence, for people: `chain KUBE-SERVICES is there`. */
+  readonly why: string;
+}
+
+export interface Seen {
+  /** Names of the chains in the nat tables; `undefined` when iptables cannot be used. */
+  readonly chains: readonly string[] | undefined;
+  /** `ip cni_hostport` for each table of nftables; `undefined` when nft cannot be used. */
+  readonly tables: readonly string[] | undefined;
+}
+
+/** Whose traces count, the first that is found. Ours and the reference's are the same. */
+const TRACES: readonly { readonly chain: RegExp; readonly table: RegExp }[] = [
+  { chain: /^CNI-/, table: /^(ip cni_hostport|ip6 cni_hostport|inet cni_plugins_masquerade)$/ },
+  { chain: /^KUBE-/, table: /^ip6? kube-proxy$/ },
+  { chain: /^(PRE|POST)ROUTING_(direct|ZONES)$/, table: /^(ip|ip6|inet) firewalld$/ },
+];
+
+/** `undefined` when neither can be used. */
+export function decide({ chains, tables }: Seen): Choice | undefined {
+  for (const traces of TRACES) {
+    const chain = chains?.find((name) => traces.chain.test(name));
+    if (chain !== undefined) return { backend: 'iptables', why: `chain ${chain} is there` };
+    const table = tables?.find((name) => traces.table.test(name));
+    if (table !== undefined) return { backend: 'nftables', why: `table ${table} is there` };
+  }
+  // As the reference: nftables only where iptables cannot be used.
+  if (chains !== undefined) return { backend: 'iptables', why: "it can be used, and nobody's rules say otherwise" };
+  return tables === undefined ? undefined : { backend: 'nftables', why: 'iptables cannot be used on this host' };
+}
+
+/** Which of the two hold rules for containers. */
+export function holders({ chains, tables }: Seen): BackendName[] {
+  const [{ chain, table }] = TRACES as [(typeof TRACES)[number]];
+  return [
+    ...((chains?.some((name) => chain.test(name)) ?? false) ? (['iptables'] as const) : []),
+    ...((tables?.some((name) => table.test(name)) ?? false) ? (['nftables'] as const) : []),
+  ];
+}

@@ -1,0 +1,92 @@
+/** The nft tool: one table or chain read, one transaction written, and races with others retried. */
+import { isObject } from '../cni/json.ts';
+import { findTool, run, ToolError } from '../exec.ts';
+import { ruleText } from './rule-text.ts';
+import type { NftTable, NftTransaction, RuleRef } from './transaction.ts';
+
+export interface NftRule extends RuleRef {
+  /** '' without one. */
+  readonly comment: string;
+  /** As `nft list` prints it, without the comment: ./rule-text.ts. */
+  readonly text: string;
+}
+
+export interface NftListing {
+  readonly chains: ReadonlySet<string>;
+  /** In order, chain by chain. */
+  readonly rules: readonly NftRule[];
+}
+
+const NONE: NftListing = { chains: new Set(), rules: [] };
+
+/** Chains and rules of `table`, or of its `chain` alone; none when it is not there. Throws ToolError. */
+export function list(table: NftTable, chain?: string): NftListing {
+  const what = chain === undefined ? ['table', ...table.split(' ')] : ['chain', ...table.split(' '), chain];
+  try {
+    return parseListing(run('nft', ['--json', 'list', ...what]));
+  } catch (error) {
+    if (isAbsent(error)) return NONE;
+    throw error;
+  }
+}
+
+/** `ip cni_hostport` for each table of this host. Throws ToolError. */
+export function listTables(): string[] {
+  return objectsIn(run('nft', ['--json', 'list', 'tables'])).flatMap(({ table }) =>
+    isObject(table) ? [`${table.family} ${table.name}`] : [],
+  );
+}
+
+/** Pure: the output of `nft --json list table`. */
+export function parseListing(text: string): NftListing {
+  const objects = objectsIn(text);
+  const chains = objects.flatMap(({ chain }) => (isObject(chain) ? [String(chain.name)] : []));
+  const rules = objects.flatMap(({ rule }) => (isObject(rule) ? [rule] : []));
+  return {
+    chains: new Set(chains),
+    rules: rules.map(({ chain, handle, comment = '', expr }) => ({
+      chain: String(chain),
+      handle: Number(handle),
+      comment: String(comment),
+      text: ruleText(Array.isArray(expr) ? expr : []),
+    })),
+  };
+}
+
+function objectsIn(text: string): { readonly [kind: string]: unknown }[] {
+  const parsed: unknown = JSON.parse(text);
+  const list = isObject(parsed) && Array.isArray(parsed.nftables) ? parsed.nftables : [];
+  return list.filter(isObject);
+}
+
+/** The kernel's ENOENT: no such table, chain or handle. */
+function isAbsent(error: unknown): boolean {
+  return (
+    error instanceof ToolError && error.exitCode !== undefined && error.stderr.includes('No such file or directory')
+  );
+}
+
+/** How often a plan is made again after another process took away what it names. */
+const MAX_ATTEMPTS = 20;
+
+/**
+ * Writes what `plan()` says, all or nothing, as one transaction over all its tables. Where it names handles that it has
+ * listed, another process may have deleted them meanwhile: then it is asked again. Throws ToolError.
+ */
+export function applyNft(plan: () => readonly NftTransaction[]): void {
+  for (let attempt = 1; ; attempt += 1) {
+    const script = plan().join('');
+    if (script === '') return;
+    try {
+      run('nft', ['-f', '-'], { input: script });
+      return;
+    } catch (error) {
+      if (!isAbsent(error) || attempt === MAX_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/** Without nft nothing can have been written with it; without kernel support neither. */
+export function hasNft(): boolean {
+  return findTool('nft') !== undefined;
+}

@@ -1,0 +1,86 @@
+/** One atomic script for `nft -f -` (nft(8)) about one table. Text, since that is nft's own documented interface. */
+
+/** `ip cni_hostport`: family and name. */
+export type NftTable = `${'ip' | 'ip6' | 'inet'} ${string}`;
+
+export interface ChainOptions {
+  /** Makes it a base chain: `type nat hook postrouting priority 100`. */
+  readonly hook?: string;
+  readonly comment?: string;
+}
+
+export interface RuleRef {
+  readonly chain: string;
+  readonly handle: number;
+}
+
+/** What a comment holds, in bytes, its final NUL not counted. */
+const MAX_COMMENT = 128;
+
+/** Lines in the order of their calls. Adding a table or chain that is there changes nothing; nothing here runs anything. */
+export class NftTransaction {
+  readonly #table: NftTable;
+  readonly #lines: string[] = [];
+
+  constructor(table: NftTable) {
+    this.#table = table;
+  }
+
+  addTable(comment: string): this {
+    return this.#line('add table', '', block([commentOf(comment)]));
+  }
+
+  addChain(name: string, { hook, comment }: ChainOptions = {}): this {
+    return this.#line('add chain', name, block([hook, comment === undefined ? undefined : commentOf(comment)]));
+  }
+
+  flushChain(name: string): this {
+    return this.#line('flush chain', name);
+  }
+
+  /** `text` is the rule without its comment: `tcp dport 8080 dnat to 10.1.0.5:80`. Throws RangeError for more than a rule. */
+  addRule(chain: string, text: string, comment?: string): this {
+    return this.#line('add rule', chain, ruleText(text), ...(comment === undefined ? [] : [commentOf(comment)]));
+  }
+
+  /** By handle only: nft knows no other way. */
+  deleteRule({ chain, handle }: RuleRef): this {
+    return this.#line('delete rule', chain, `handle ${handle}`);
+  }
+
+  toString(): string {
+    return this.#lines.map((line) => `${line}\n`).join('');
+  }
+
+  #line(verb: string, chain: string, ...words: readonly string[]): this {
+    this.#lines.push([verb, this.#table, chain, ...words].filter((word) => word !== '').join(' '));
+    return this;
+  }
+}
+
+function block(parts: readonly (string | undefined)[]): string {
+  const given = parts.filter((part) => part !== undefined);
+  return given.length === 0 ? '' : `{ ${given.map((part) => `${part} ;`).join(' ')} }`;
+}
+
+/** Whether `text` stays within one rule: it cannot end the line, begin a comment, or leave a quote or bracket open. */
+export function isRuleText(text: string): boolean {
+  const bare = text.replace(/"[^"]*"/g, '');
+  const opened = bare.split('{').length;
+  return !/[\n\r\0;#\\]/.test(text) && !bare.includes('"') && opened === bare.split('}').length;
+}
+
+function ruleText(text: string): string {
+  if (isRuleText(text)) return text;
+  throw new RangeError(`cannot write ${JSON.stringify(text)} into an nftables rule`);
+}
+
+function commentOf(text: string): string {
+  return `comment "${comment(text)}"`;
+}
+
+/** `text` as the kernel will keep it: nft has no way to write a quote into a comment, and the end is cut. */
+export function comment(text: string): string {
+  if (/[\n\r\0]/.test(text)) throw new RangeError(`cannot write ${JSON.stringify(text)} into an nftables comment`);
+  return text.replaceAll('"', '').slice(0, MAX_COMMENT);
+}

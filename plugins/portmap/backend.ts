@@ -1,0 +1,31 @@
+/** What either firewall does for one attachment's forwarded ports, in all of its families. */
+import { CniError } from '../../lib/cni/errors.ts';
+import type { Transaction } from '../../lib/cni/transaction.ts';
+import type { Attachment, Forwarding } from './forwarding.ts';
+
+export interface Backend {
+  /** Adds the rules, in place of those of `former`. The ways back go to `tx`. Throws ToolError, or code 11 for a lock. */
+  add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<void>;
+  /** Takes out the rules that `forwarding` made. Missing ones are success. Does all it can before it throws. */
+  remove(forwarding: Forwarding): void;
+  /**
+   * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to
+   * `targets`, or all of the container's when there are none. Throws UnreadableError when it could look nowhere.
+   */
+  removeFound(attachment: Attachment, targets: Forwarding['targets']): void;
+  /** What is missing of the rules, each as a part of a sentence: `rule "…" in chain … of the IPv4 nat table`. */
+  missing(forwarding: Forwarding): string[];
+}
+
+export interface Adding {
+  /** What an earlier ADD of the attachment had recorded, of the same firewall. */
+  readonly former?: Forwarding | undefined;
+  /** Called while another ADD creates what all containers share. */
+  readonly checkpoint: () => Promise<void>;
+}
+
+/** Nobody knows what is there: perhaps the kernel has none of it. */
+export class UnreadableError extends CniError {}
+
+/** The way back of a way back: does what it is told and registers nothing. */
+export const WITHOUT_UNDO: Transaction = { step: async (action) => action(), onFailure: () => {} };

@@ -1,0 +1,74 @@
+/** Which of the rules that are there one attachment made, and which of its own are missing: pure functions. */
+import { type HostportRule, hostportComment, hostportRules } from '../../lib/nft/hostports.ts';
+import type { NftListing } from '../../lib/nft/nft.ts';
+import type { NftRules, OwnedRule } from './nft-rules.ts';
+
+export interface Removal {
+  readonly containerId: string;
+  /** Take out what sends to these; `undefined` when nobody knows any more: all but what sends to `living`. */
+  readonly addresses: readonly string[] | undefined;
+  /** What the attachment wanted itself, as far as known: the rest is somebody else's when others want it. */
+  readonly own: readonly OwnedRule[];
+}
+
+/** What the container has elsewhere: its other interfaces, on whichever network. */
+export interface Elsewhere {
+  readonly addresses: readonly string[];
+  readonly owned: readonly OwnedRule[];
+}
+
+/** A comment names the container and no network, so a rule is told by where it sends to. */
+export function planRemoval(
+  { containerId, addresses, own }: Removal,
+  rules: readonly HostportRule[],
+  elsewhere: () => Elsewhere,
+): HostportRule[] {
+  const comment = hostportComment(containerId);
+  const ofContainer = rules.filter((rule) => rule.comment === comment);
+  if (addresses === undefined) return ofContainer.filter(({ target }) => !elsewhere().addresses.includes(target));
+  return ofContainer
+    .filter(({ target }) => addresses.includes(target))
+    .filter((rule) => isAny(rule, own) || !isAny(rule, elsewhere().owned));
+}
+
+/** One rule for each of `wanted`, the one that was added last. */
+export function planTakingBack({ owned, comment }: NftRules, rules: readonly HostportRule[]): HostportRule[] {
+  const left = rules.filter((rule) => rule.comment === comment).toReversed();
+  return owned.flatMap((wanted) => {
+    const at = left.findIndex((rule) => isThe(wanted)(rule));
+    return at === -1 ? [] : left.splice(at, 1);
+  });
+}
+
+/** What traffic to the wanted address lacks, each as a part of a sentence. */
+export function findMissing({ table, comment, owned, shared }: NftRules, listing: NftListing): string[] {
+  if (listing.chains.size === 0) return [`table ${table}`];
+  const chains = new Set([...shared, ...owned].map(({ chain }) => chain).filter((chain) => !listing.chains.has(chain)));
+  const own = hostportRules(listing).filter((rule) => rule.comment === comment);
+  const rules = [
+    // Somebody else's conditions may stand before a shared rule.
+    ...shared.filter(
+      (wanted) => !listing.rules.some((rule) => rule.chain === wanted.chain && endsIn(rule.text, wanted.text)),
+    ),
+    ...owned.filter((wanted) => !own.some(isThe(wanted))),
+  ];
+  return [
+    ...[...chains].map((chain) => `chain ${chain} of table ${table}`),
+    ...rules
+      .filter(({ chain }) => !chains.has(chain))
+      .map(({ chain, text }) => `rule "${text}" in chain ${chain} of table ${table}`),
+  ];
+}
+
+function isAny(rule: HostportRule, owned: readonly OwnedRule[]): boolean {
+  return owned.some((one) => isThe(one)(rule));
+}
+
+/** With conditions, whose words nft prints in its own way, "the fixed part and something before it" has to do. */
+function isThe({ chain, text, conditions }: OwnedRule): (rule: HostportRule) => boolean {
+  return (rule) => rule.chain === chain && (conditions === '' ? rule.text === text : rule.text.endsWith(` ${text}`));
+}
+
+function endsIn(text: string, end: string): boolean {
+  return text === end || text.endsWith(` ${end}`);
+}

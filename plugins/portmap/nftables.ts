@@ -1,0 +1,107 @@
+/** The nftables backend: one transaction per verb over the tables of both families (./nft-rules.ts). */
+import { readAllRecords } from '../../lib/attachment/port-record-store.ts';
+import { asCniError } from '../../lib/cni/errors.ts';
+import { findTool } from '../../lib/exec.ts';
+import { type Family, parseCidr } from '../../lib/net/ip.ts';
+import { HOSTPORT_TABLES, hostportRules } from '../../lib/nft/hostports.ts';
+import { applyNft, list } from '../../lib/nft/nft.ts';
+import { deletion } from '../../lib/nft/owned.ts';
+import type { NftTransaction } from '../../lib/nft/transaction.ts';
+import { type Backend, UnreadableError } from './backend.ts';
+import { type Attachment, FAMILIES, type Forwarding, familiesOf } from './forwarding.ts';
+import { type Elsewhere, findMissing, planRemoval, planTakingBack, type Removal } from './nft-plan.ts';
+import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
+
+export const nftables: Backend = {
+  async add(tx, forwarding, { former }) {
+    await tx.step(() => applyNft(() => planAdd(forwarding, former)));
+    tx.onFailure('remove the rules', () => applyNft(() => planReturn(forwarding, former)));
+  },
+  remove(forwarding) {
+    applyNft(() => deletions(familiesOf(forwarding), forwarding, removalOf(forwarding)));
+  },
+  removeFound(attachment, targets) {
+    if (findTool('nft') === undefined) return;
+    const addresses = FAMILIES.flatMap((family) => parseCidr(targets[family] ?? '')?.ip.text ?? []);
+    const families = FAMILIES.filter((family) => addresses.length === 0 || targets[family] !== undefined);
+    const { containerId } = attachment;
+    const removal = { containerId, addresses: addresses.length === 0 ? undefined : addresses, own: [] };
+    applyNft(() => deletions(families, attachment, removal, look));
+  },
+  missing(forwarding) {
+    return familiesOf(forwarding).flatMap((family) => {
+      const wanted = nftRulesOf(forwarding, family);
+      return wanted === undefined ? [] : findMissing(wanted, list(wanted.table));
+    });
+  },
+};
+
+/** Looks at what is there only when an earlier ADD of the attachment left rules. */
+function planAdd(forwarding: Forwarding, former: Forwarding | undefined): NftTransaction[] {
+  const stale = former === undefined ? [] : deletions(familiesOf(former), former, removalOf(former));
+  return [...stale, ...additions(forwarding)];
+}
+
+function additions(forwarding: Forwarding): NftTransaction[] {
+  return familiesOf(forwarding).flatMap((family) => {
+    const wanted = nftRulesOf(forwarding, family);
+    return wanted === undefined ? [] : [addOwned(ensureShared(wanted), wanted)];
+  });
+}
+
+/** Exactly the rules of this call go, so that a refused second ADD leaves the first one's alone. */
+function planReturn(forwarding: Forwarding, former: Forwarding | undefined): NftTransaction[] {
+  const removals = familiesOf(forwarding).map((family) => {
+    const wanted = nftRulesOf(forwarding, family);
+    const table = HOSTPORT_TABLES[family];
+    return deletion(table, wanted === undefined ? [] : planTakingBack(wanted, hostportRules(list(table))));
+  });
+  return [...removals, ...(former === undefined ? [] : additions(former))];
+}
+
+function removalOf(forwarding: Forwarding): Removal {
+  const addresses = familiesOf(forwarding).flatMap((family) => addressOf(forwarding, family));
+  const own = familiesOf(forwarding).flatMap((family) => nftRulesOf(forwarding, family)?.owned ?? []);
+  return { containerId: forwarding.containerId, addresses, own };
+}
+
+function deletions(
+  families: readonly Family[],
+  attachment: Attachment,
+  removal: Removal,
+  read: typeof list = list,
+): NftTransaction[] {
+  let known: Elsewhere | undefined;
+  const elsewhere = () => {
+    known ??= elsewhereOf(attachment);
+    return known;
+  };
+  return families.map((family) => {
+    const table = HOSTPORT_TABLES[family];
+    return deletion(table, planRemoval(removal, hostportRules(read(table)), elsewhere));
+  });
+}
+
+function elsewhereOf({ network, containerId, ifname }: Attachment): Elsewhere {
+  const records = readAllRecords().filter(
+    (record) => record.containerId === containerId && !(record.network === network && record.ifname === ifname),
+  );
+  const parts = records.flatMap((record) => FAMILIES.map((family) => ({ record, family })));
+  return {
+    addresses: parts.flatMap(({ record, family }) => addressOf(record, family)),
+    owned: parts.flatMap(({ record, family }) => nftRulesOf(record, family)?.owned ?? []),
+  };
+}
+
+function addressOf({ targets }: Forwarding, family: Family): string[] {
+  return [targets[family]].flatMap((target) => parseCidr(target ?? '')?.ip.text ?? []);
+}
+
+function look(...table: Parameters<typeof list>): ReturnType<typeof list> {
+  try {
+    return list(...table);
+  } catch (error) {
+    const { code, message, details } = asCniError(error);
+    throw new UnreadableError(code, message, { details, cause: error });
+  }
+}
