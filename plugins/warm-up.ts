@@ -17,13 +17,17 @@ import { parseNetConf, readEnvironment } from '../lib/cni/request.ts';
 import type { Result } from '../lib/cni/result.ts';
 import { transaction } from '../lib/cni/transaction.ts';
 import { forgetTools, run } from '../lib/exec.ts';
+import { parseStamp as parseFirewallStamp } from '../lib/firewall/choice.ts';
 import { renderBatch } from '../lib/iproute2/batch.ts';
 import { parseNat } from '../lib/iptables/nat.ts';
 import { parseLinkNames } from '../lib/linux/links.ts';
+import { hostportRules } from '../lib/nft/hostports.ts';
+import { parseListing } from '../lib/nft/nft.ts';
 import { planAddressing } from './bridge/addressing.ts';
 import { planBridge } from './bridge/bridge-link.ts';
 import { type Expected, findProblem, type Seen } from './bridge/check.ts';
-import { planMasquerade, planUnmasquerade } from './bridge/masquerade.ts';
+import { planMasquerade, planUnmasquerade } from './bridge/masquerade-iptables.ts';
+import * as nftMasquerade from './bridge/masquerade-nft.ts';
 import {
   type Attachment,
   planContainerBatch,
@@ -33,7 +37,9 @@ import {
   planResult,
 } from './bridge/plan.ts';
 import { parseConfig } from './bridge/schema.ts';
-import { attachmentOf, makeForwarding } from './portmap/forwarding.ts';
+import { attachmentOf, type Forwarding, makeForwarding } from './portmap/forwarding.ts';
+import * as nftPlan from './portmap/nft-plan.ts';
+import { addOwned, ensureShared, nftRulesOf } from './portmap/nft-rules.ts';
 import { findMissing, planRemoval, planUsualAdd, planUsualRemoval } from './portmap/plan.ts';
 import { rulesOf } from './portmap/rules.ts';
 import { parsePortmapConfig } from './portmap/schema.ts';
@@ -74,6 +80,24 @@ const RECORD: AttachmentRecord = {
   timeMs: 0,
   bootMs: 0,
 };
+
+/** A rule as `nft --json list` prints it. */
+const LISTING = JSON.stringify({
+  nftables: [
+    { chain: { name: 'hostports' } },
+    {
+      rule: {
+        chain: 'hostports',
+        handle: 1,
+        comment: 'id',
+        expr: [
+          { match: { op: '==', left: { payload: { protocol: 'tcp', field: 'dport' } }, right: 8080 } },
+          { dnat: { addr: '10.0.0.2', port: 80 } },
+        ],
+      },
+    },
+  ],
+});
 
 const host: Host = { builtins: new Map(), warn: () => {}, checkpoint: async () => {} };
 
@@ -120,6 +144,7 @@ function warmRecords(): void {
   parseRecord(JSON.stringify(RECORD));
   recordName(RECORD);
   parseStamp('{"bootId": "", "atMs": 0, "isFruitless": false, "stuck": 0}');
+  parseFirewallStamp('{"bootId": "", "backend": "iptables", "why": "", "inUse": ["iptables"]}');
   parseLease('id\r\neth0');
   const index = renderOwners([{ name: '10.0.0.2', containerId: 'id' }]);
   findOwned('id', (start, size) => index.subarray(start, start + size));
@@ -130,21 +155,23 @@ function warmBridge(call: Call, ipam: Result): Result {
   const addressing = planAddressing(config, ipam);
   const attachment: Attachment = { config, ifname: call.ifname, netns: call.netns, pair: PAIR, addressing };
   const cidrs = addressing.addresses.map(({ cidr }) => cidr).slice(0, 1);
-  const owner = { network: call.config.name, containerId: call.containerId };
+  const owner = { network: call.config.name, containerId: call.containerId, ifname: call.ifname };
   const { commands, mac } = planBridge({ config, gateways: cidrs, seen: undefined, newMac: PAIR.hostMac });
   renderBatch([...commands, ...planHostBatch(attachment, '/proc/1/fd/0'), ...planContainerBatch(attachment)]);
   planHostSysctls(attachment);
   planContainerSysctls(attachment);
   const table = tableOf(planMasquerade(owner, cidrs, undefined));
   planUnmasquerade(owner, { only: cidrs }, table);
+  nftMasquerade.planMasquerade(owner, cidrs, []).toString();
+  nftMasquerade.findMissing(owner, cidrs, parseListing(LISTING));
   const result = roundTrip(planResult(attachment, mac));
-  const expected: Expected = { config, owner, ifname: call.ifname, netns: call.netns, result };
+  const expected: Expected = { config, owner, firewalls: ['iptables'], ifname: call.ifname, netns: call.netns, result };
   findProblem(expected, healthy(expected));
   parseLinkNames('1\n2\n lo: 0\n');
   return result;
 }
 
-function healthy({ result, config, owner }: Expected): Seen {
+function healthy({ result, config }: Expected): Seen {
   const link = {
     ifindex: 1,
     link_index: 1,
@@ -160,7 +187,6 @@ function healthy({ result, config, owner }: Expected): Seen {
     address: mac,
     linkinfo: { info_kind: 'veth' },
   }));
-  const cidrs = planAddressing(config, result).addresses.map(({ cidr }) => cidr);
   return {
     hostLinks: new Map(
       links.map((one) => [
@@ -171,7 +197,7 @@ function healthy({ result, config, owner }: Expected): Seen {
     containerLink: links[2],
     containerRoutes: [],
     forwarding: { 4: true, 6: true },
-    nat: new Map([[4, tableOf(planMasquerade(owner, cidrs, undefined))]]),
+    missingRules: [],
   };
 }
 
@@ -187,6 +213,17 @@ function warmPortmap(call: Call, result: Result): void {
   planUsualRemoval(rules);
   planRemoval({ chain: rules.chain, addresses: [rules.address], entries: rules.entries }, table);
   findMissing(rules, table);
+  warmNftables(forwarding);
+}
+
+function warmNftables(forwarding: Forwarding): void {
+  const rules = nftRulesOf(forwarding, 4);
+  if (rules === undefined) return;
+  addOwned(ensureShared(rules), rules).toString();
+  const listing = parseListing(LISTING);
+  const removal = { containerId: forwarding.containerId, addresses: ['10.0.0.2'], own: rules.owned };
+  nftPlan.planRemoval(removal, hostportRules(listing), () => ({ addresses: [], owned: [] }));
+  nftPlan.findMissing(rules, listing);
 }
 
 function tableOf(lines: readonly string[]) {

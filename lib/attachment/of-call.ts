@@ -1,6 +1,7 @@
 /** The store and the record of the attachment that an interface plugin's call is about, whatever its IPAM plugin is. */
 import { CniError, code, messageOf } from '../cni/errors.ts';
 import type { Call } from '../cni/plugin.ts';
+import type { BackendName } from '../firewall/backend.ts';
 import { seeLease } from './lease-store.ts';
 import { observe } from './observe.ts';
 import { reclaim } from './reclaim.ts';
@@ -28,9 +29,11 @@ function locationOrDefault(config: Call['config']) {
 export interface Place {
   readonly containerNetns: string;
   readonly former: readonly string[];
+  /** What its rules will be written in; '' for none. */
+  readonly firewall: BackendName | '';
 }
 
-export function recordOf(call: Call, store: Store, { containerNetns, former }: Place): RecordHandle {
+export function recordOf(call: Call, store: Store, { containerNetns, former, firewall }: Place): RecordHandle {
   const { containerId, ifname, netns, args } = call;
   return recordHandle(store, {
     plugin: 'bridge',
@@ -40,7 +43,7 @@ export function recordOf(call: Call, store: Store, { containerNetns, former }: P
     args,
     containerNetns,
     former,
-    firewall: 'iptables',
+    firewall,
   });
 }
 

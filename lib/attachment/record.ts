@@ -56,7 +56,7 @@ const recordSchema = z.object({
   hostLink: z.optional(z.object({ name: z.string().check(z.refine(isIfname)), mac })),
   /** Of the container's end. */
   containerMac: z.optional(mac),
-  /** What its rules are written in. */
+  /** What its rules are written in; '' for none. */
   firewall: z.string(),
   /** Wall clock, for people only. */
   timeMs: z.number(),

@@ -7,6 +7,7 @@ import { forgetDeleted, rememberDeleted, wasDeleted } from '../../lib/attachment
 import { describeLeases } from '../../lib/attachment/describe.ts';
 import { deleteLink } from '../../lib/attachment/host-link.ts';
 import { knownRecord, openRecord, recordOf, settleCrashed, storeOf } from '../../lib/attachment/of-call.ts';
+import type { AttachmentRecord } from '../../lib/attachment/record.ts';
 import { type RecordHandle, removeRecordOf, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
 import type { Store } from '../../lib/attachment/store.ts';
 import { loadSubjects } from '../../lib/attachment/subject.ts';
@@ -16,8 +17,8 @@ import { prevResultIfReadable } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { transaction } from '../../lib/cni/transaction.ts';
 import { type ValidAttachment, validAttachments } from '../../lib/cni/valid-attachments.ts';
-import { findTool } from '../../lib/exec.ts';
-import { removeRulesOf } from '../../lib/firewall/owned.ts';
+import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
+import { backendsInUse, chooseBackend, installedBackends } from '../../lib/firewall/choice.ts';
 import { runBatch } from '../../lib/iproute2/batch.ts';
 import { showLink } from '../../lib/iproute2/show.ts';
 import { linkNames } from '../../lib/linux/links.ts';
@@ -31,7 +32,7 @@ import { ensureBridge } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { detach, type Known } from './detach.ts';
 import { addIpam, askIpam } from './ipam.ts';
-import { type Addresses, addMasquerade, masqueradedContainers, type Owner, removeMasquerade } from './masquerade.ts';
+import { type Addresses, masquerades, type Owner } from './masquerade.ts';
 import {
   type Attachment,
   planContainerBatch,
@@ -42,9 +43,7 @@ import {
   type Sysctl,
 } from './plan.ts';
 import { requireReady } from './readiness.ts';
-import { parseConfig } from './schema.ts';
-
-const FAMILIES: readonly Family[] = [4, 6];
+import { type BridgeConfig, parseConfig } from './schema.ts';
 
 export const bridge: Plugin = {
   name: 'bridge',
@@ -53,7 +52,8 @@ export const bridge: Plugin = {
   async check(call) {
     const config = parseConfig(call);
     await askIpam(call, config, 'CHECK');
-    checkAttachment(call, config, ownerOf(call));
+    const record = knownRecord(storeOf(call), call);
+    checkAttachment(call, config, { owner: ownerOf(call), firewalls: firewallsOf(record, config) });
   },
   gc: collectGarbage,
   async status(call) {
@@ -67,11 +67,13 @@ async function add(call: Call): Promise<Result> {
   const config = parseConfig(call);
   using netns = openNetns(call.netns);
   const store = storeOf(call);
+  const firewall = config.ipMasq.length === 0 ? '' : chooseBackend(config.ipMasqBackend).backend;
   await waitWhileAdding(store, call, call.host);
   const former = await settleCrashed(store, call);
   const containerNetns = netns.run(ownCookie);
   if (netns.run(linkNames).has(call.ifname)) throw takenIfname(call, store);
-  const record = recordOf(call, store, { containerNetns, former });
+  const isKnown = knownRecord(store, call) !== undefined;
+  const record = recordOf(call, store, { containerNetns, former, firewall });
   // Awaited here, since the namespace is closed when this function ends.
   return await transaction(call.host, async (tx) => {
     tx.onFailure('remove the record of the attachment', () => record.abandon());
@@ -85,10 +87,10 @@ async function add(call: Call): Promise<Result> {
     await tx.step(() => buildHostSide(attachment, netns));
     await tx.step(() => netns.run(() => buildContainerSide(attachment)));
     await tx.step(() => enableForwarding(gateways));
-    if (config.ipMasq) {
-      const cidrs = addressing.addresses.map(({ cidr }) => cidr);
-      tx.onFailure('remove the masquerade rules', () => unmasquerade(ownerOf(call), { only: cidrs }));
-      await tx.step(() => addMasquerade(ownerOf(call), cidrs));
+    if (firewall !== '') {
+      const cidrs = addressing.addresses.map(({ cidr }) => cidr).filter(({ ip }) => config.ipMasq.includes(ip.family));
+      tx.onFailure('remove the masquerade rules', () => masquerades[firewall].remove(ownerOf(call), { only: cidrs }));
+      await tx.step(() => masquerades[firewall].add(ownerOf(call), cidrs, isKnown));
     }
     await tx.step(() => waitForPort(pair.hostName));
     await tx.step(() => record.finish());
@@ -204,10 +206,11 @@ async function del(call: Call): Promise<void> {
     addresses = detach(call, store, known);
   });
   const linkIsGone = errors.length === 0;
-  if (config.ipMasq && config.ipamType !== '' && !isRepeated)
-    await attempt(() => unmasquerade(ownerOf(call), addresses));
+  for (const firewall of isRepeated ? [] : firewallsOf(known.record, config)) {
+    await attempt(() => masquerades[firewall].remove(ownerOf(call), addresses));
+  }
   // The record stays ours to remove: without it a second try would not know what is left.
-  const record = recordOf(call, store, { containerNetns: '', former: [] });
+  const record = recordOf(call, store, { containerNetns: '', former: [], firewall: '' });
   if (linkIsGone) await attempt(() => askIpam({ ...call, record }, config, 'DEL'));
   if (errors.length > 0) throw combineErrors(errors);
   removeRecordOf(store, call);
@@ -228,7 +231,9 @@ async function collectGarbage(call: Call): Promise<void> {
     }
   };
   await attempt(() => collectInvalid(store, { valid, host: call.host, plugin: 'bridge' }));
-  if (config.ipMasq && config.ipamType !== '') await attempt(async () => removeUnlisted(store, valid));
+  for (const firewall of config.ipMasq.length === 0 ? [] : installedBackends()) {
+    await attempt(async () => removeUnlisted(firewall, store, valid));
+  }
   await attempt(async () => {
     await askIpam(call, config, 'GC');
     return [];
@@ -237,28 +242,22 @@ async function collectGarbage(call: Call): Promise<void> {
 }
 
 /** Masquerade of attachments that left neither record nor lease, such as the reference's. */
-function removeUnlisted(store: Store, valid: readonly ValidAttachment[]): readonly unknown[] {
+function removeUnlisted(firewall: BackendName, store: Store, valid: readonly ValidAttachment[]): readonly unknown[] {
   const { network, warn } = store;
-  const found = new Set(FAMILIES.flatMap((family) => masqueradedContainers(network, family)));
-  // Looked at after the rules: an ADD that is at work wrote its record before its rules.
-  const present = new Set(
-    [...loadSubjects(store), ...valid.map(({ containerID }) => ({ containerId: containerID }))].map(
-      ({ containerId }) => containerId,
-    ),
-  );
-  const owners = [...found].filter((id) => !present.has(id)).map((containerId) => ({ network, containerId }));
-  if (owners.length > 0) removeRulesOf({ addresses: [], network, owners, warn });
+  const present = () => [
+    ...loadSubjects(store).map(({ containerId, ifname }) => ({ network, containerId, ifname })),
+    ...valid.map(({ containerID, ifname }) => ({ network, containerId: containerID, ifname })),
+  ];
+  masquerades[firewall].removeUnlisted({ network, present, warn });
   return [];
 }
 
-function unmasquerade(owner: Owner, addresses: Addresses): void {
-  for (const family of FAMILIES) {
-    const isGuess = 'allBut' in addresses;
-    if (isGuess && family === 6 && findTool('ip6tables-save') === undefined) continue;
-    removeMasquerade(owner, family, addresses);
-  }
+/** By our record; the reference, which leaves none, may have taken either. */
+function firewallsOf(record: AttachmentRecord | undefined, config: BridgeConfig): BackendName[] {
+  if (record?.plugin === 'bridge') return BACKENDS.filter((backend) => backend === record.firewall);
+  return config.ipMasq.length === 0 ? [] : backendsInUse(config.ipMasqBackend?.backend);
 }
 
 function ownerOf(call: Call): Owner {
-  return { network: call.config.name, containerId: call.containerId };
+  return { network: call.config.name, containerId: call.containerId, ifname: call.ifname };
 }

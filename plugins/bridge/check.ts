@@ -3,15 +3,16 @@ import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { requirePrevResult } from '../../lib/cni/prev-result.ts';
 import type { Interface, Result, Route } from '../../lib/cni/result.ts';
+import type { BackendName } from '../../lib/firewall/backend.ts';
+import { missingInAll } from '../../lib/firewall/missing.ts';
 import { query } from '../../lib/iproute2/batch.ts';
 import { type LinkInfo, type RouteInfo, showLinks } from '../../lib/iproute2/show.ts';
-import { hasRule, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
 import { openNetns } from '../../lib/linux/netns.ts';
 import { readSysctl } from '../../lib/linux/sysctl.ts';
-import { type Cidr, type Family, formatCidr, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import { type Family, formatCidr, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import { bridgeAddresses } from './bridge-link.ts';
 import { containerAddresses } from './container-link.ts';
-import { masqueradeRules, type Owner } from './masquerade.ts';
+import { masquerades, type Owner } from './masquerade.ts';
 import type { BridgeConfig } from './schema.ts';
 
 /** What CHECK looks at, read once. */
@@ -21,23 +22,28 @@ export interface Seen {
   readonly containerLink: LinkInfo | undefined;
   readonly containerRoutes: readonly RouteInfo[];
   readonly forwarding: { readonly [F in Family]: boolean };
-  /** Of the families that masquerade. */
-  readonly nat: ReadonlyMap<Family, NatTable>;
+  /** Rules of the masquerade that are missing, each as a part of a sentence. */
+  readonly missingRules: readonly string[];
 }
+
+type Ruled = Pick<Expected, 'owner' | 'firewalls'>;
 
 export interface Expected {
   readonly config: BridgeConfig;
   readonly owner: Owner;
+  /** Where its masquerade rules may be. */
+  readonly firewalls: readonly BackendName[];
   readonly ifname: string;
   readonly netns: string;
   readonly result: Result;
 }
 
 /** Throws code 103 naming the object, what was expected and what was found; 7 without prevResult. */
-export function checkAttachment(call: Call, config: BridgeConfig, owner: Owner): void {
+export function checkAttachment(call: Call, config: BridgeConfig, { owner, firewalls }: Ruled): void {
   const expected: Expected = {
     config,
     owner,
+    firewalls,
     ifname: call.ifname,
     netns: call.netns,
     result: requirePrevResult(call.config),
@@ -47,7 +53,7 @@ export function checkAttachment(call: Call, config: BridgeConfig, owner: Owner):
   throw new CniError(code.checkFailed, problem.message, { details: problem.details });
 }
 
-function observe({ config, ifname, netns, result }: Expected): Seen {
+function observe({ config, owner, firewalls, ifname, netns, result }: Expected): Seen {
   using opened = openNetns(netns);
   // Routes first: their line is always there, the link's is missing with the link.
   const [routes, links] = opened.run(() =>
@@ -60,23 +66,22 @@ function observe({ config, ifname, netns, result }: Expected): Seen {
     ),
   );
   const hostNames = [config.bridge, ...hostInterfaces(result, config).map(({ name }) => name)];
-  const families = config.ipMasq ? familiesOf(containerAddresses(result, ifname)) : [];
+  const masqueraded = containerAddresses(result, ifname).filter(({ ip }) => config.ipMasq.includes(ip.family));
   return {
     hostLinks: new Map(showLinks(hostNames).map((link) => [link.ifname, link])),
     containerLink: links?.[0] as LinkInfo | undefined,
     containerRoutes: ((routes ?? []) as RouteInfo[]).flatMap(separateRoutes),
     forwarding: { 4: readSysctl('net/ipv4/ip_forward') === '1', 6: readSysctl('net/ipv6/conf/all/forwarding') === '1' },
-    nat: new Map(families.map((family) => [family, saveNat(family)])),
+    missingRules:
+      masqueraded.length === 0
+        ? []
+        : missingInAll(firewalls, (backend) => masquerades[backend].missing(owner, masqueraded)),
   };
 }
 
 /** One route for each next hop. */
 function separateRoutes({ nexthops, ...route }: RouteInfo): RouteInfo[] {
   return nexthops === undefined ? [route] : nexthops.map((nexthop) => ({ ...route, ...nexthop }));
-}
-
-function familiesOf(cidrs: readonly Cidr[]): Family[] {
-  return [...new Set(cidrs.map(({ ip }) => ip.family))];
 }
 
 /** The interfaces of the result that are the host's, but for the bridge: the near end of the pair. */
@@ -267,21 +272,10 @@ function gatewayProblem({ config, result }: Expected, { hostLinks, forwarding }:
   return undefined;
 }
 
-function masqueradeProblem({ owner, result, ifname }: Expected, { nat }: Seen): Problem | undefined {
-  for (const [family, table] of nat) {
-    const own = containerAddresses(result, ifname).filter(({ ip }) => ip.family === family);
-    const { chain, spared, masquerade, jumps } = masqueradeRules(owner, own);
-    const wanted = [
-      ...[...spared, masquerade].map((rule) => ({ at: chain, rule })),
-      ...jumps.map((rule) => ({ at: 'POSTROUTING', rule })),
-    ];
-    const missing = wanted.find(({ at, rule }) => !hasRule(table, at, rule));
-    if (missing !== undefined) {
-      return problem(
-        `masquerade rule missing in chain ${missing.at} of IPv${family} table nat: ${missing.rule}`,
-        'somebody flushed or changed the rules: DEL and ADD the attachment',
-      );
-    }
-  }
-  return undefined;
+function masqueradeProblem(_: Expected, { missingRules: [missing] }: Seen): Problem | undefined {
+  if (missing === undefined) return undefined;
+  return problem(
+    `masquerade rule missing ${missing}`,
+    'somebody flushed or changed the rules: DEL and ADD the attachment',
+  );
 }

@@ -1,129 +1,38 @@
-/**
- * Masquerade towards the outside, in the reference's iptables rules: POSTROUTING sends what an address of ours sends to
- * the container's chain, which spares the own network and multicast and masquerades the rest.
- */
-import { findTool } from '../../lib/exec.ts';
-import { chainName } from '../../lib/iptables/chain-name.ts';
-import { applyNat, hasRule, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
-import { comment, hostCidr, optionOf, words } from '../../lib/iptables/rule.ts';
-import { type Cidr, type Family, formatCidr, networkText } from '../../lib/net/ip.ts';
+/** Masquerade towards the outside: what either firewall does for one attachment, and which one holds its rules. */
+import type { BackendName } from '../../lib/firewall/backend.ts';
+import type { Cidr } from '../../lib/net/ip.ts';
+import type { MasqueradeOwner } from '../../lib/nft/masquerades.ts';
+import { iptablesMasquerade } from './masquerade-iptables.ts';
+import { nftMasquerade } from './masquerade-nft.ts';
 
-/** Whose rules: the reference names its chain by these two, so two interfaces of one container share it. */
-export interface Owner {
-  readonly network: string;
-  readonly containerId: string;
-}
-
-const MULTICAST: { readonly [F in Family]: string } = { 4: '224.0.0.0/4', 6: 'ff00::/8' };
+/** Whose rules. In iptables the interfaces of one container on one network share a chain. */
+export type Owner = MasqueradeOwner;
 
 /**
- * The addresses to tear down. When nobody knows them any more: all that lead to the owner's chain, but for those that
- * the container's other interfaces have.
+ * The addresses to tear down. When nobody knows them any more: all of the owner's, but for those that the container's
+ * other interfaces have.
  */
 export type Addresses = { readonly only: readonly Cidr[] } | { readonly allBut: readonly Cidr[] };
 
-/** Adds what is missing for `addresses`, one transaction per family. Throws ToolError. */
-export function addMasquerade(owner: Owner, addresses: readonly Cidr[]): void {
-  for (const [family, own] of byFamily(addresses)) {
-    if (own.length > 0) applyNat(family, (table) => planMasquerade(owner, own, table));
-  }
+export interface Masquerade {
+  /** Adds what is missing for `addresses`. `isKnown` is false where no earlier ADD can have left rules. Throws ToolError. */
+  add(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): void;
+  /** Missing rules are success. Does all it can before it throws. */
+  remove(owner: Owner, addresses: Addresses): void;
+  /** What is missing of the rules for `addresses`, each as a part of a sentence. Throws ToolError. */
+  missing(owner: Owner, addresses: readonly Cidr[]): string[];
+  /** Removes what is left of attachments that are not `present`. Throws ToolError. */
+  removeUnlisted(listing: Listing): void;
 }
 
-/** Removes the rules of `addresses` and, with its last rule, the owner's chain. Missing rules are success. */
-export function removeMasquerade(owner: Owner, family: Family, addresses: Addresses): void {
-  if ('allBut' in addresses) {
-    applyNat(family, (table) => planUnmasquerade(owner, addresses, table ?? new Map()), saveNat(family));
-    return;
-  }
-  // Once each: the kernel refuses to delete a rule twice, and what ADD recorded is mostly what was found, too.
-  const byText = new Map(addresses.only.map((cidr) => [formatCidr(cidr), cidr]));
-  const only = [...byText.values()].filter(({ ip }) => ip.family === family);
-  if (only.length === 0) return;
-  applyNat(family, (table) =>
-    table === undefined ? planUsualRemoval(owner, only) : planUnmasquerade(owner, { only }, table),
-  );
+export interface Listing {
+  readonly network: string;
+  /** Asked after the rules were looked at: an ADD that is at work wrote its record before its rules. */
+  readonly present: () => readonly Owner[];
+  readonly warn: (message: string) => void;
 }
 
-function byFamily(addresses: readonly Cidr[]): [Family, Cidr[]][] {
-  const of = (family: Family) => addresses.filter(({ ip }) => ip.family === family);
-  return [
-    [4, of(4)],
-    [6, of(6)],
-  ];
-}
-
-/** The rules that `addresses` (of one family) need, as texts after `-A CHAIN `. */
-export function masqueradeRules(owner: Owner, addresses: readonly Cidr[]) {
-  const chain = chainName('CNI-', owner.network, owner.containerId);
-  const note = comment(`name: "${owner.network}" id: "${owner.containerId}"`);
-  const family = addresses[0]?.ip.family ?? 4;
-  return {
-    chain,
-    spared: addresses.map((cidr) => `-d ${networkText(cidr)} ${note} -j ACCEPT`),
-    masquerade: `! -d ${MULTICAST[family]} ${note} -j MASQUERADE`,
-    jumps: addresses.map(({ ip }) => `-s ${hostCidr(ip.text, family)} ${note} -j ${chain}`),
-  };
-}
-
-/**
- * Without `table`: as for a container seen for the first time, which is the usual case. The networks are spared before
- * anything is masqueraded, also those of a second address or interface.
- */
-export function planMasquerade(owner: Owner, addresses: readonly Cidr[], table: NatTable | undefined): string[] {
-  const { chain, spared, masquerade, jumps } = masqueradeRules(owner, addresses);
-  const missing = (at: string) => (rule: string) => table === undefined || !hasRule(table, at, rule);
-  const isNew = table?.has(chain) !== true;
-  const newSpared = [...new Set(spared)].filter(missing(chain));
-  return [
-    ...(isNew
-      ? [`-N ${chain}`, ...newSpared.map((rule) => `-A ${chain} ${rule}`)]
-      : newSpared.map((rule) => `-I ${chain} 1 ${rule}`)),
-    ...[masquerade].filter(missing(chain)).map((rule) => `-A ${chain} ${rule}`),
-    ...jumps.filter(missing('POSTROUTING')).map((rule) => `-A POSTROUTING ${rule}`),
-  ];
-}
-
-/** As for a container with exactly `addresses`: what ADD made goes. */
-function planUsualRemoval(owner: Owner, addresses: readonly Cidr[]): string[] {
-  const { chain, jumps } = masqueradeRules(owner, addresses);
-  return [...jumps.map((rule) => `-D POSTROUTING ${rule}`), `-F ${chain}`, `-X ${chain}`];
-}
-
-/** What leads from `addresses` to the owner's chain goes, and the chain when no other jump needs it. */
-export function planUnmasquerade(owner: Owner, addresses: Addresses, table: NatTable): string[] {
-  const chain = chainName('CNI-', owner.network, owner.containerId);
-  const jumps = (table.get('POSTROUTING') ?? []).filter((rule) => jumpTarget(rule) === chain);
-  const own = jumps.filter((rule) =>
-    'only' in addresses ? isFrom(rule, addresses.only) : !isFrom(rule, addresses.allBut),
-  );
-  const chainGoes = table.has(chain) && own.length === jumps.length;
-  return [...own.map((rule) => `-D POSTROUTING ${rule}`), ...(chainGoes ? [`-F ${chain}`, `-X ${chain}`] : [])];
-}
-
-/** Containers of the network that the rules of one family masquerade; a family without tools has none. */
-export function masqueradedContainers(network: string, family: Family): string[] {
-  if (findTool(family === 4 ? 'iptables-save' : 'ip6tables-save') === undefined) return [];
-  return containersIn(saveNat(family), network);
-}
-
-/** Pure: by the comment that each jump carries; the chain's name has to be what that container's would be. */
-export function containersIn(table: NatTable, network: string): string[] {
-  const prefix = `name: "${network}" id: "`;
-  return (table.get('POSTROUTING') ?? []).flatMap((rule) => {
-    const note = optionOf(rule, '--comment') ?? '';
-    const containerId = note.startsWith(prefix) ? note.slice(prefix.length, -1) : '';
-    return containerId !== '' && jumpTarget(rule) === chainName('CNI-', network, containerId) ? [containerId] : [];
-  });
-}
-
-function jumpTarget(rule: string): string | undefined {
-  const parts = words(rule);
-  return parts[parts.indexOf('-j') + 1];
-}
-
-/** Old versions of the reference wrote the source with the network's length: compare the address alone. */
-function isFrom(rule: string, addresses: readonly Cidr[]): boolean {
-  const parts = words(rule);
-  const source = parts[parts.indexOf('-s') + 1] ?? '';
-  return addresses.some((cidr) => source === hostCidr(cidr.ip.text, cidr.ip.family) || source === networkText(cidr));
-}
+export const masquerades: { readonly [B in BackendName]: Masquerade } = {
+  iptables: iptablesMasquerade,
+  nftables: nftMasquerade,
+};

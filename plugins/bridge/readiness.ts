@@ -4,6 +4,7 @@ import { findPlugin } from '../../lib/cni/delegate.ts';
 import { asCniError, CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { findTool } from '../../lib/exec.ts';
+import { expectedBackend, requireInstalled } from '../../lib/firewall/choice.ts';
 import type { BridgeConfig } from './schema.ts';
 
 /** Throws code 50 naming what is missing, so that the node is not ready instead of every pod failing. */
@@ -19,13 +20,13 @@ export function requireReady(call: Call, config: BridgeConfig): void {
   }
 }
 
-function requireTools(config: BridgeConfig): void {
-  const needed = ['ip', ...(config.ipMasq ? ['iptables-restore', 'iptables-save'] : [])];
-  const missing = needed.filter((tool) => findTool(tool) === undefined);
-  if (missing.length === 0) return;
-  throw new CniError(code.pluginNotAvailable, `cannot find ${missing.join(', ')}`, {
-    details: 'install the packages iproute2 and iptables on this node',
-  });
+function requireTools({ ipMasq, ipMasqBackend }: BridgeConfig): void {
+  if (findTool('ip') === undefined) {
+    throw new CniError(code.pluginNotAvailable, 'cannot find ip', {
+      details: 'install the package iproute2 on this node',
+    });
+  }
+  if (ipMasq.length > 0) requireInstalled(expectedBackend(ipMasqBackend));
 }
 
 function requireKernel(): void {

@@ -7,6 +7,9 @@ import { ifnameProblem, quoteShort } from '../../lib/cni/names.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Dns } from '../../lib/cni/result.ts';
 import { atLeast } from '../../lib/cni/version.ts';
+import { BACKENDS } from '../../lib/firewall/backend.ts';
+import type { Choice } from '../../lib/firewall/decide.ts';
+import type { Family } from '../../lib/net/ip.ts';
 import { parseMac } from '../../lib/net/mac.ts';
 
 const flag = z._default(z.boolean(), false);
@@ -18,7 +21,7 @@ export const bridgeSchema = z.object({
   isGateway: flag,
   isDefaultGateway: flag,
   forceAddress: flag,
-  ipMasq: flag,
+  ipMasq: z._default(z.union([z.boolean(), z.enum(['v4', 'v6'])], 'must be true, false, "v4" or "v6"'), false),
   ipMasqBackend: z._default(z.string(), ''),
   mtu: z._default(z.int().check(z.minimum(0), z.maximum(65535)), 0),
   hairpinMode: flag,
@@ -45,7 +48,10 @@ export interface BridgeConfig {
   readonly isGateway: boolean;
   readonly isDefaultGateway: boolean;
   readonly forceAddress: boolean;
-  readonly ipMasq: boolean;
+  /** Whose addresses are masqueraded. */
+  readonly ipMasq: readonly Family[];
+  /** What the configuration wants the rules written in. */
+  readonly ipMasqBackend: Choice | undefined;
   /** Bytes; `undefined` leaves it to the kernel. */
   readonly mtu: number | undefined;
   readonly hairpinMode: boolean;
@@ -69,7 +75,8 @@ export function parseConfig(call: Call): BridgeConfig {
     isGateway: keys.isGateway || keys.isDefaultGateway,
     isDefaultGateway: keys.isDefaultGateway,
     forceAddress: keys.forceAddress,
-    ipMasq: keys.ipMasq,
+    ipMasq: masqueradedFamilies(keys),
+    ipMasqBackend: configuredBackend(keys),
     mtu: keys.mtu === 0 ? undefined : keys.mtu,
     hairpinMode: keys.hairpinMode,
     promiscMode: keys.promiscMode,
@@ -84,6 +91,7 @@ function requirePossible(call: Call, keys: Keys): void {
   requireBridgeName(keys.bridge);
   requireExactIfname(call.ifname);
   refuseUnsupported(keys);
+  requireKnownBackend(keys);
   if (keys.hairpinMode && keys.promiscMode) {
     throw invalid(
       'cannot set hairpin mode and promiscuous mode at the same time',
@@ -92,6 +100,24 @@ function requirePossible(call: Call, keys: Keys): void {
   }
   if (isItself(keys)) throw invalid('invalid "ipam.type": bridge is no IPAM plugin', 'use one such as host-local');
   requireDescribable(call, keys);
+}
+
+/** None without addresses. */
+function masqueradedFamilies({ ipMasq, ipam }: Keys): readonly Family[] {
+  if (ipMasq === false || ipam.type === '') return [];
+  return ipMasq === true ? [4, 6] : [ipMasq === 'v4' ? 4 : 6];
+}
+
+function configuredBackend({ ipMasqBackend }: Keys): Choice | undefined {
+  const backend = BACKENDS.find((name) => name === ipMasqBackend);
+  const why = 'the configuration wants it: it says so by "ipMasqBackend"';
+  return backend === undefined ? undefined : { backend, why };
+}
+
+function requireKnownBackend({ ipMasq, ipMasqBackend }: Keys): void {
+  const isKnown = ['', ...BACKENDS].includes(ipMasqBackend);
+  if (isKnown || ipMasq === false) return;
+  throw invalid(`unknown ipmasq backend ${JSON.stringify(ipMasqBackend)}`, 'known are "iptables" and "nftables"');
 }
 
 /** The delegate gets the same configuration, so it would delegate to itself without end. */
@@ -126,7 +152,6 @@ function refuseUnsupported(keys: Keys): void {
     keys.enabledad && 'enabledad',
     keys.disableContainerInterface && 'disableContainerInterface',
     keys.portIsolation && 'portIsolation',
-    !['', 'iptables'].includes(keys.ipMasqBackend) && `ipMasqBackend ${JSON.stringify(keys.ipMasqBackend)}`,
   ].filter((key) => key !== false);
   if (asked.length === 0) return;
   throw new CniError(

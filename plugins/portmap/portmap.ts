@@ -5,7 +5,9 @@ import type { Call, Host, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
+import type { BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
+import { missingInAll } from '../../lib/firewall/missing.ts';
 import { interfaceTowards } from '../../lib/linux/route-table.ts';
 import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import { type Adding, UnreadableError, WITHOUT_UNDO } from './backend.ts';
@@ -88,24 +90,18 @@ async function check(call: Call): Promise<void> {
   const read = readRecord(attachment);
   const record = read === 'damaged' ? undefined : read;
   if (config.mappings.length === 0) {
-    if (record !== undefined) requireRules([record]);
+    if (record !== undefined) requireRules([record.backend], () => record);
     return;
   }
   // Without a record nobody knows which firewall the reference took.
-  const found = record === undefined ? backendsInUse(config.configured?.backend) : [record.backend];
-  const names = found.length > 0 ? found : [chooseBackend(config.configured).backend];
-  requireRules(names.map((backend) => makeForwarding(attachment, { config, result, backend })));
+  const names = record === undefined ? backendsInUse(config.configured?.backend) : [record.backend];
+  requireRules(names, (backend) => makeForwarding(attachment, { config, result, backend }));
 }
 
-/** Throws code 103 when something is missing of each of `possible`, with what the first one lacks. */
-function requireRules(possible: readonly Forwarding[]): void {
-  const lacking: (readonly string[])[] = [];
-  for (const forwarding of possible) {
-    const missing = backends[forwarding.backend].missing(forwarding);
-    if (missing.length === 0) return;
-    lacking.push(missing);
-  }
-  const [first, ...others] = lacking[0] ?? [];
+/** Throws code 103 when something is missing in each of `names`. */
+function requireRules(names: readonly BackendName[], forwardingIn: (backend: BackendName) => Forwarding): void {
+  const [first, ...others] = missingInAll(names, (name) => backends[name].missing(forwardingIn(name)));
+  if (first === undefined) return;
   throw new CniError(code.checkFailed, `cannot find ${first}`, {
     details: [...others, 'another program removed it; the container has to be attached again'].join('; '),
   });

@@ -95,7 +95,7 @@ export const unsupportedKeys: BadCall[] = [
       ['vlanTrunk', [{ id: 5 }]],
       ['macspoofchk', true],
       ['portIsolation', true],
-      ['ipMasqBackend', 'nftables'],
+      ['ipMasqBackend', 'pf'],
     ] as const
   ).map(([key, value]) => ({
     what: `"${key}": ${JSON.stringify(value)}`,
@@ -104,10 +104,10 @@ export const unsupportedKeys: BadCall[] = [
     names: key,
   })),
   {
-    what: 'portmap with "backend": "nftables"',
-    spoil: (s) => ({ config: mapped(s, {}, { backend: 'nftables' }) }),
+    what: 'portmap with "backend": "pf"',
+    spoil: (s) => ({ config: mapped(s, {}, { backend: 'pf' }) }),
     code: 7,
-    names: 'nftables',
+    names: 'pf',
     plugin: 'portmap',
   },
 ];

@@ -5,7 +5,7 @@ import { chainName } from '../../../../lib/iptables/chain-name.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { type DeadRules, planDeadRemoval } from '../../../../lib/iptables/owned-plan.ts';
 import { parseCidr } from '../../../../lib/net/ip.ts';
-import { planMasquerade } from '../../../../plugins/bridge/masquerade.ts';
+import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
 import { planAdd } from '../../../../plugins/portmap/plan.ts';
 import { rulesOf } from '../../../../plugins/portmap/rules.ts';
 import { emptyTable, forwarding, listing, mapping, play, type Table } from '../../plugins/portmap/fixtures.ts';

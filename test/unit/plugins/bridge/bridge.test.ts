@@ -17,7 +17,7 @@ import { formatCidr } from '../../../../lib/net/ip.ts';
 import { bridge } from '../../../../plugins/bridge/bridge.ts';
 import { ensureBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { deleteContainerLink } from '../../../../plugins/bridge/container-link.ts';
-import { type Addresses, addMasquerade, removeMasquerade } from '../../../../plugins/bridge/masquerade.ts';
+import { type Addresses, masquerades } from '../../../../plugins/bridge/masquerade.ts';
 import { temporaryFolder } from '../../ipam/host-local/support.ts';
 import { fakeCall } from '../../lib/cni/fake-call.ts';
 import { cidr, link } from './fixtures.ts';
@@ -51,11 +51,15 @@ vi.mock(import('../../../../plugins/bridge/container-link.ts'), async (original)
   allAddresses: vi.fn(() => [cidr('10.2.0.5/24')]),
   deleteContainerLink: vi.fn(),
 }));
-vi.mock(import('../../../../plugins/bridge/masquerade.ts'), async (original) => ({
+vi.mock(import('../../../../lib/firewall/choice.ts'), async (original) => ({
   ...(await original()),
-  addMasquerade: vi.fn(),
-  removeMasquerade: vi.fn(),
+  chooseBackend: vi.fn((configured) => configured ?? { backend: 'iptables' as const, why: '' }),
+  backendsInUse: vi.fn((...hints) => ['iptables' as const, ...hints.filter((hint) => hint !== undefined)]),
 }));
+vi.mock(import('../../../../plugins/bridge/masquerade.ts'), () => {
+  const none = () => ({ add: vi.fn(), remove: vi.fn(), missing: vi.fn(), removeUnlisted: vi.fn() });
+  return { masquerades: { iptables: none(), nftables: none() } };
+});
 
 /** What happened, in order. */
 let log: string[] = [];
@@ -129,14 +133,17 @@ beforeEach(() => {
       step(`delete ${name}`);
       return [cidr(ADDRESS)];
     });
-  vi.mocked(addMasquerade)
-    .mockReset()
-    .mockImplementation(() => step('rules'));
-  vi.mocked(removeMasquerade)
-    .mockReset()
-    .mockImplementation((_owner, family, addresses) => {
-      step(`-rules${family} ${texts(addresses)}`);
-    });
+  for (const [name, prefix] of [
+    ['iptables', ''],
+    ['nftables', 'nft '],
+  ] as const) {
+    vi.mocked(masquerades[name].add)
+      .mockReset()
+      .mockImplementation(() => step(`${prefix}rules`));
+    vi.mocked(masquerades[name].remove)
+      .mockReset()
+      .mockImplementation((_owner, addresses) => step(`-${prefix}rules ${texts(addresses)}`));
+  }
   vi.mocked(delegate)
     .mockReset()
     .mockImplementation(async (_call, { verb }) => {
@@ -154,7 +161,7 @@ describe('ADD', () => {
     expect(result.ips).toEqual([{ address: ADDRESS, gateway: '10.1.0.1', interface: 2 }]);
   });
 
-  const noRules = [`-rules4 only ${ADDRESS}`, `-rules6 only ${ADDRESS}`];
+  const noRules = [`-rules only ${ADDRESS}`];
   test.each([
     ['ipam ADD', []],
     ['bridge', ['ipam DEL']],
@@ -196,6 +203,24 @@ describe('ADD', () => {
     expect(recorded()).toBe('none');
   });
 
+  test.each([
+    ['v4', [ADDRESS]],
+    ['v6', []],
+    [true, [ADDRESS]],
+  ])('masquerades the family that is asked for: %s', async (ipMasq, masqueraded) => {
+    await bridge.add(fakeCall({ ...config, ipMasq }));
+    const [owner, addresses, isKnown] = vi.mocked(masquerades.iptables.add).mock.calls[0] ?? [];
+    expect(owner).toEqual({ network: 'mynet', containerId: 'c1', ifname: 'eth0' });
+    expect(addresses?.map(formatCidr)).toEqual(masqueraded);
+    expect(isKnown).toBe(false);
+  });
+
+  test('a second ADD of an attachment looks for rules of the first', async () => {
+    await bridge.add(fakeCall(config));
+    await bridge.add(fakeCall(config));
+    expect(vi.mocked(masquerades.iptables.add).mock.calls.map(([, , isKnown]) => isKnown)).toEqual([false, true]);
+  });
+
   test('asks a layer 2 bridge for links only', async () => {
     await bridge.add(fakeCall({ ipam: { dataDir } }));
     expect(log).toEqual(['bridge', 'link add', 'link set', 'port']);
@@ -210,7 +235,7 @@ function recorded(containerId = 'c1') {
 describe('DEL', () => {
   const call = (keys: object = {}, containerId = 'c1') =>
     fakeCall({ ...config, ...keys }, { verb: 'DEL', containerId });
-  const rules = [`-rules4 only ${ADDRESS}`, `-rules6 only ${ADDRESS}`];
+  const rules = [`-rules only ${ADDRESS}`];
   const hasOwnLink = () => vi.mocked(linkNames).mockReturnValue(new Set(['lo', 'eth0', 'veth1']));
   const shown = (address: string) =>
     vi.mocked(showLink).mockImplementation((name) => link(name, { linkinfo: { info_kind: 'veth' }, address }));
@@ -276,6 +301,20 @@ describe('DEL', () => {
     expect(log.filter((step) => step.startsWith('delete'))).toEqual([]);
   });
 
+  test('takes the rules from where the record says they are, whatever the configuration says now', async () => {
+    await bridge.add(fakeCall({ ...config, ipMasqBackend: 'nftables' }, { containerId: 'c15' }));
+    vi.mocked(linkNames).mockReturnValue(new Set(['lo']));
+    expect(recorded('c15')).toMatchObject({ record: { firewall: 'nftables' } });
+    log = [];
+    await bridge.del(call({ ipMasq: false }, 'c15'));
+    expect(log).toEqual([`-nft rules only ${ADDRESS}`, 'ipam DEL']);
+  });
+
+  test('without a record looks into every firewall that may hold rules', async () => {
+    await bridge.del(call({ prevResult, ipMasqBackend: 'nftables' }, 'c16'));
+    expect(log.slice(-3)).toEqual([...rules, `-nft rules only ${ADDRESS}`, 'ipam DEL']);
+  });
+
   test('leaves rules alone where there are none', async () => {
     await bridge.del(call({ ipMasq: false, prevResult }, 'c7'));
     expect(log).toEqual(['port', 'port', 'delete veth', 'ipam DEL']);
@@ -285,14 +324,14 @@ describe('DEL', () => {
     failing = new Set(['delete veth']);
     await expect(bridge.del(call({ prevResult }, 'c8'))).rejects.toThrow('delete veth failed');
     expect(log.filter((name) => name.startsWith('ipam'))).toEqual([]);
-    expect(log.some((name) => name.startsWith('-rules4'))).toBe(true);
+    expect(log.some((name) => name.startsWith('-rules'))).toBe(true);
   });
 
   test('tries every step and tells of every failure', async () => {
-    failing = new Set([`-rules4 only ${ADDRESS}`, 'ipam DEL']);
+    failing = new Set([`-rules only ${ADDRESS}`, 'ipam DEL']);
     await expect(bridge.del(call({ prevResult }, 'c9'))).rejects.toMatchObject({
       code: 102,
-      message: `-rules4 only ${ADDRESS} failed; ipam DEL failed`,
+      message: `-rules only ${ADDRESS} failed; ipam DEL failed`,
     });
     expect(log).toContain('ipam DEL');
   });
@@ -306,12 +345,12 @@ describe('DEL', () => {
   test('without namespace and prevResult looks for the rules of the container', async () => {
     vi.mocked(netnsState).mockReturnValue('absent');
     await bridge.del(call({}, 'c11'));
-    expect(log).toEqual(['-rules4 allBut', '-rules6 allBut', 'ipam DEL']);
+    expect(log).toEqual(['-rules allBut', 'ipam DEL']);
   });
 
   test("without link and prevResult spares the rules of the container's other interfaces", async () => {
     await bridge.del(call({}, 'c12'));
-    expect(log).toEqual(['-rules4 allBut 10.2.0.5/24', '-rules6 allBut 10.2.0.5/24', 'ipam DEL']);
+    expect(log).toEqual(['-rules allBut 10.2.0.5/24', 'ipam DEL']);
   });
 
   test.each([
@@ -345,12 +384,21 @@ describe('STATUS', () => {
   });
   test.each([
     ['ip', {}, 'cannot find ip'],
-    ['iptables-restore', { ipMasq: true }, 'cannot find iptables-restore'],
-    ['iptables-save', { ipMasq: true }, 'cannot find iptables-save'],
+    ['iptables-restore', { ipMasqBackend: 'iptables' }, 'cannot write firewall rules: iptables-restore not found'],
+    ['iptables-save', { ipMasqBackend: 'iptables' }, 'cannot write firewall rules: iptables-save not found'],
+    ['nft', { ipMasqBackend: 'nftables' }, 'cannot write firewall rules: nft not found'],
   ])('says when %s is missing', async (tool, keys, message) => {
     vi.mocked(findTool).mockImplementation((name) => (name === tool ? undefined : '/sbin/x'));
-    const status = bridge.status(fakeCall({ ...keys }, { verb: 'STATUS' }));
+    const status = bridge.status(fakeCall({ ...config, ...keys }, { verb: 'STATUS' }));
     await expect(status).rejects.toMatchObject({ code: 50, message });
+  });
+  test('needs one of the firewalls, and says so', async () => {
+    vi.mocked(findTool).mockImplementation((name) => (name === 'ip' ? '/sbin/ip' : undefined));
+    await expect(bridge.status(fakeCall(config, { verb: 'STATUS' }))).rejects.toMatchObject({
+      code: 50,
+      message: 'cannot write firewall rules: neither iptables nor nftables can be used',
+      details: 'install the package iptables or nftables',
+    });
   });
   test('does not ask for iptables without ipMasq', async () => {
     vi.mocked(findTool).mockImplementation((name) => (name === 'ip' ? '/sbin/ip' : undefined));

@@ -3,11 +3,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Result } from '../../../../lib/cni/result.ts';
 import type { LinkInfo, RouteInfo } from '../../../../lib/iproute2/show.ts';
-import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { type Expected, findProblem, type Seen } from '../../../../plugins/bridge/check.ts';
-import { planMasquerade } from '../../../../plugins/bridge/masquerade.ts';
 import { planResult } from '../../../../plugins/bridge/plan.ts';
-import { attachmentOf, chain, cidr, link, netns, owner, pair } from './fixtures.ts';
+import { attachmentOf, link, netns, owner, pair } from './fixtures.ts';
 
 const KEYS = { isDefaultGateway: true, ipMasq: true, hairpinMode: true };
 const BRIDGE_MAC = '02:00:00:00:00:0b';
@@ -25,6 +23,7 @@ const attachment = attachmentOf(KEYS, {
 const expected: Expected = {
   config: attachment.config,
   owner,
+  firewalls: ['iptables'],
   ifname: 'eth0',
   netns,
   result: planResult(attachment, BRIDGE_MAC),
@@ -54,23 +53,12 @@ const ROUTES: readonly RouteInfo[] = [
   { dst: 'fd09::/48', gateway: 'fd00::1', dev: 'eth0' },
 ];
 
-/** The rules that ADD writes, as iptables-save prints them. */
-function natOf(addresses: readonly string[], without = '') {
-  const lines = planMasquerade(owner, addresses.map(cidr), undefined).filter((line) => line.startsWith('-A'));
-  return parseNat(
-    [`:${chain} - [0:0]`, ...lines].filter((line) => without === '' || !line.includes(without)).join('\n'),
-  );
-}
-
 const healthy: Seen = {
   hostLinks: links(bridge, port),
   containerLink: inside,
   containerRoutes: ROUTES,
   forwarding: { 4: true, 6: true },
-  nat: new Map([
-    [4, natOf(['10.1.0.5/24'])],
-    [6, natOf(['fd00::5/64'])],
-  ]),
+  missingRules: [],
 };
 
 function links(...all: LinkInfo[]): Seen['hostLinks'] {
@@ -194,13 +182,11 @@ describe('findProblem() names', () => {
     expect(problem?.details).not.toBe('');
   });
 
-  test.each([
-    ['-j ACCEPT', `masquerade rule missing in chain ${chain} of IPv4 table nat: -d 10.1.0.0/24 `],
-    ['-j MASQUERADE', `masquerade rule missing in chain ${chain} of IPv4 table nat: ! -d 224.0.0.0/4 `],
-    ['POSTROUTING', 'masquerade rule missing in chain POSTROUTING of IPv4 table nat: -s 10.1.0.5/32 '],
-  ])('a missing masquerade rule (%s)', (rule, message) => {
-    const nat = new Map([...healthy.nat, [4, natOf(['10.1.0.5/24'], rule)] as const]);
-    expect(findProblem(expected, { ...healthy, nat })?.message).toContain(message);
+  test('a missing masquerade rule', () => {
+    const missingRules = ['in chain POSTROUTING of IPv4 table nat: -s 10.1.0.5/32', 'in chain X of IPv4 table nat: -d'];
+    expect(findProblem(expected, { ...healthy, missingRules })?.message).toBe(
+      'masquerade rule missing in chain POSTROUTING of IPv4 table nat: -s 10.1.0.5/32',
+    );
   });
 
   test.each<[string, Partial<Result>, Partial<Expected>, string]>([
@@ -247,7 +233,7 @@ test('findProblem() asks a layer 2 bridge for links only', () => {
     containerLink: { ...inside, addr_info: [] },
     containerRoutes: [],
     forwarding: { 4: false, 6: false },
-    nat: new Map(),
+    missingRules: [],
   };
   expect(findProblem(given, seen)).toBeUndefined();
 });

@@ -9,7 +9,7 @@ import type { Attachment } from '../../../../plugins/bridge/plan.ts';
 import { type BridgeConfig, parseConfig } from '../../../../plugins/bridge/schema.ts';
 import { fakeCall } from '../../lib/cni/fake-call.ts';
 
-export const owner = { network: 'test', containerId: '1234' };
+export const owner = { network: 'test', containerId: '1234', ifname: 'eth0' };
 /** The reference's chain for this owner. */
 export const chain = 'CNI-2bbe0c48b91a7d1b8a6753a8';
 

@@ -7,7 +7,7 @@ import * as z from 'zod/mini';
 import { renderResult } from '../../../../lib/cni/convert.ts';
 import { renderBatch } from '../../../../lib/iproute2/batch.ts';
 import { planBridge } from '../../../../plugins/bridge/bridge-link.ts';
-import { planMasquerade } from '../../../../plugins/bridge/masquerade.ts';
+import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
 import { planContainerBatch, planHostBatch, planResult } from '../../../../plugins/bridge/plan.ts';
 import { bridgeSchema } from '../../../../plugins/bridge/schema.ts';
 import { attachmentOf, cidr, configured } from './fixtures.ts';

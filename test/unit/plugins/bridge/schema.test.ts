@@ -11,7 +11,8 @@ const DEFAULTS = {
   isGateway: false,
   isDefaultGateway: false,
   forceAddress: false,
-  ipMasq: false,
+  ipMasq: [],
+  ipMasqBackend: undefined,
   mtu: undefined,
   hairpinMode: false,
   promiscMode: false,
@@ -21,13 +22,29 @@ const DEFAULTS = {
   mac: undefined,
 };
 
+test.each([
+  [{ ipMasq: true }, [4, 6]],
+  [{ ipMasq: 'v4' }, [4]],
+  [{ IpMasq: 'v6' }, [6]],
+  [{ ipMasq: null }, []],
+  [{ ipMasq: true, ipam: {} }, []],
+])('the families that %j masquerades: %j', (keys, families) => {
+  expect(configured({ ipam: { type: 'host-local' }, ...keys }).ipMasq).toEqual(families);
+});
+
+test('ipMasqBackend names the firewall', () => {
+  expect(configured({ ipMasqBackend: 'nftables' }).ipMasqBackend?.backend).toBe('nftables');
+  expect(() => configured({ ipMasq: 'v4', ipMasqBackend: 'pf' })).toThrow('unknown ipmasq backend "pf"');
+  expect(() => configured({ ipMasq: 'v5' })).toThrow('"ipMasq": must be true, false, "v4" or "v6"');
+});
+
 describe('parseConfig() makes of', () => {
   test.each([
     [{}, {}],
     [{ isDefaultGateway: true }, { isDefaultGateway: true, isGateway: true }],
     [
       { ISGATEWAY: true, IpMasq: true },
-      { isGateway: true, ipMasq: true },
+      { isGateway: true },
     ],
     [{ mtu: 0 }, {}],
     [{ mtu: 1450 }, { mtu: 1450 }],
@@ -41,7 +58,7 @@ describe('parseConfig() makes of', () => {
       { promiscMode: true, forceAddress: true },
       { promiscMode: true, forceAddress: true },
     ],
-    [{ ipMasqBackend: 'iptables' }, {}],
+    [{ ipMasqBackend: 'pf' }, {}],
     [{ vlan: 0, macspoofchk: false, portIsolation: false, enabledad: false }, {}],
     [{ unknown: 1, capabilities: { mac: true } }, {}],
   ])('%j', (keys, expected) => {
@@ -103,7 +120,6 @@ const UNSUPPORTED = [
   ['enabledad', true, 'enabledad'],
   ['disableContainerInterface', true, 'disableContainerInterface'],
   ['portIsolation', true, 'portIsolation'],
-  ['ipMasqBackend', 'nftables', 'ipMasqBackend "nftables"'],
 ] as const;
 
 describe('a key that is not supported yet', () => {

@@ -1,20 +1,20 @@
 /** Masquerade rules: the reference's, in an order that spares every network, and gone without a trace. */
 
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { applyNat, type NatTable, parseNat, saveNat } from '../../../../lib/iptables/nat.ts';
+import { applyNat, type NatTable, parseNat, saveIfSupported, saveNat } from '../../../../lib/iptables/nat.ts';
 import {
-  addMasquerade,
+  iptablesMasquerade,
   masqueradeRules,
   planMasquerade,
   planUnmasquerade,
-  removeMasquerade,
-} from '../../../../plugins/bridge/masquerade.ts';
+} from '../../../../plugins/bridge/masquerade-iptables.ts';
 import { chain, cidr, owner } from './fixtures.ts';
 
 vi.mock(import('../../../../lib/iptables/nat.ts'), async (original) => ({
   ...(await original()),
   applyNat: vi.fn(),
   saveNat: vi.fn(),
+  saveIfSupported: vi.fn(),
 }));
 
 const note = '-m comment --comment "name: \\"test\\" id: \\"1234\\""';
@@ -162,7 +162,7 @@ describe('planUnmasquerade()', () => {
 
 describe('what is sent', () => {
   const apply = vi.mocked(applyNat);
-  const save = vi.mocked(saveNat);
+  const save = vi.mocked(saveIfSupported);
 
   beforeEach(() => {
     apply.mockReset().mockReturnValue([]);
@@ -174,39 +174,57 @@ describe('what is sent', () => {
     return apply.mock.calls.map(([family, plan, seen]) => ({ family, lines: plan(seen) }));
   }
 
-  test('addMasquerade() is one transaction per family that there is', () => {
-    addMasquerade(owner, [...one, cidr('fd00::5/64')]);
+  test('add() is one transaction per family that there is', () => {
+    iptablesMasquerade.add(owner, [...one, cidr('fd00::5/64')], false);
     expect(sent().map(({ family, lines }) => [family, lines.length])).toEqual([
       [4, 4],
       [6, 4],
     ]);
     apply.mockClear();
-    addMasquerade(owner, one);
+    iptablesMasquerade.add(owner, one, false);
     expect(sent().map(({ family }) => family)).toEqual([4]);
     apply.mockClear();
-    addMasquerade(owner, []);
+    iptablesMasquerade.add(owner, [], false);
     expect(apply).not.toHaveBeenCalled();
   });
 
-  test('removeMasquerade() supposes the usual state and names each rule once', () => {
-    removeMasquerade(owner, 4, { only: [...one, ...one, cidr('fd00::5/64')] });
+  test('remove() supposes the usual state and names each rule once', () => {
+    iptablesMasquerade.remove(owner, { only: [...one, ...one] });
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
     expect(save).not.toHaveBeenCalled();
   });
 
-  test('removeMasquerade() does nothing for a family without address', () => {
-    removeMasquerade(owner, 6, { only: one });
-    expect(apply).not.toHaveBeenCalled();
-  });
-
-  test('removeMasquerade() looks first when nobody knows the address', () => {
-    save.mockReturnValue(table([jump('10.1.0.5/32')], []));
-    removeMasquerade(owner, 4, { allBut: [] });
-    expect(save).toHaveBeenCalledWith(4);
+  test('remove() looks first when nobody knows the address', () => {
+    save.mockImplementation((family) => (family === 4 ? table([jump('10.1.0.5/32')], []) : undefined));
+    iptablesMasquerade.remove(owner, { allBut: [] });
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
+  });
+
+  test('remove() does the other family when one fails', () => {
+    apply.mockImplementationOnce(() => {
+      throw new Error('refused');
+    });
+    expect(() => iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] })).toThrow('refused');
+    expect(apply.mock.calls.map(([family]) => family)).toEqual([4, 6]);
+  });
+
+  test.each([
+    [spare('10.1.0.0/24'), chain],
+    [masquerade, chain],
+    [jump('10.1.0.5/32'), 'POSTROUTING'],
+  ])('missing() names %s', (rule, at) => {
+    const rules = [spare('10.1.0.0/24'), masquerade].filter((present) => present !== rule);
+    const seen = table(at === 'POSTROUTING' ? [] : [jump('10.1.0.5/32')], rules);
+    vi.mocked(saveNat).mockReturnValue(seen);
+    expect(iptablesMasquerade.missing(owner, one)).toEqual([`in chain ${at} of IPv4 table nat: ${rule}`]);
+  });
+
+  test('missing() finds nothing missing when all is there', () => {
+    vi.mocked(saveNat).mockReturnValue(table([jump('10.1.0.5/32')], [spare('10.1.0.0/24'), masquerade]));
+    expect(iptablesMasquerade.missing(owner, one)).toEqual([]);
   });
 });
