@@ -32,11 +32,12 @@ type Stamp = z.output<typeof stampSchema>;
 
 /**
  * The firewall for a new attachment. `configured` comes first. Starts children only when this boot has no answer yet, or
- * its tools are gone. Throws code 102 when there is none.
+ * its tools are gone. Throws code 102 when there is none, or the configured one is not installed.
  */
 export function chooseBackend(configured?: Choice): Choice {
   const stamp = readStamp();
   if (configured !== undefined) {
+    requireTools(configured, { code: code.toolFailed });
     if (stamp !== undefined && !stamp.inUse.includes(configured.backend)) {
       writeStamp({ ...stamp, inUse: [...stamp.inUse, configured.backend] });
     }
@@ -54,7 +55,9 @@ export function chooseBackend(configured?: Choice): Choice {
 
 /** For STATUS: what the next ADD would take as far as can be told without a child. Throws code 50. */
 export function expectedBackend(configured?: Choice): Choice {
-  const choice = configured ?? readStamp() ?? BACKENDS.filter(isInstalled).map(installed)[0];
+  const stamp = readStamp();
+  const decided = stamp !== undefined && isInstalled(stamp.backend) ? stamp : undefined;
+  const choice = configured ?? decided ?? BACKENDS.filter(isInstalled).map(installed)[0];
   if (choice === undefined) throw noFirewall(code.pluginNotAvailable, []);
   return choice;
 }
@@ -63,11 +66,18 @@ function installed(backend: BackendName): Choice {
   return { backend, why: 'it is installed' };
 }
 
-/** Throws code 50 when a tool of `choice` is missing. */
-export function requireInstalled({ backend, why }: Choice, tools: readonly string[] = TOOLS[backend]): void {
-  const missing = tools.filter((tool) => findTool(tool) === undefined);
+export interface ToolCheck {
+  /** Of the error. */
+  readonly code: number;
+  /** More than what every use takes. */
+  readonly tools?: readonly string[];
+}
+
+/** Throws when a tool of `choice` is missing. */
+export function requireTools({ backend, why }: Choice, check: ToolCheck): void {
+  const missing = (check.tools ?? TOOLS[backend]).filter((tool) => findTool(tool) === undefined);
   if (missing.length === 0) return;
-  throw new CniError(code.pluginNotAvailable, `cannot write firewall rules: ${missing.join(', ')} not found`, {
+  throw new CniError(check.code, `cannot write firewall rules: ${missing.join(', ')} not found`, {
     details: `install the package ${backend}; this node uses ${backend} because ${why}`,
   });
 }

@@ -1,6 +1,6 @@
 /** The nft tool: one table or chain read, one transaction written, and races with others retried. */
 import { isObject } from '../cni/json.ts';
-import { findTool, run, ToolError } from '../exec.ts';
+import { run, ToolError } from '../exec.ts';
 import { ruleText } from './rule-text.ts';
 import type { NftTable, NftTransaction, RuleRef } from './transaction.ts';
 
@@ -25,7 +25,7 @@ export function list(table: NftTable, chain?: string): NftListing {
   try {
     return parseListing(run('nft', ['--json', 'list', ...what]));
   } catch (error) {
-    if (isAbsent(error)) return NONE;
+    if (isAbsent(error) || isUnsupported(error)) return NONE;
     throw error;
   }
 }
@@ -66,6 +66,12 @@ function isAbsent(error: unknown): boolean {
   );
 }
 
+/** A kernel without nf_tables, which has no rules of it either. */
+function isUnsupported(error: unknown): boolean {
+  const cannot = /cache initialization failed: (Protocol not supported|Invalid argument)|Operation not supported/;
+  return error instanceof ToolError && cannot.test(error.stderr);
+}
+
 /** How often a plan is made again after another process took away what it names. */
 const MAX_ATTEMPTS = 20;
 
@@ -84,9 +90,4 @@ export function applyNft(plan: () => readonly NftTransaction[]): void {
       if (!isAbsent(error) || attempt === MAX_ATTEMPTS) throw error;
     }
   }
-}
-
-/** Without nft nothing can have been written with it; without kernel support neither. */
-export function hasNft(): boolean {
-  return findTool('nft') !== undefined;
 }

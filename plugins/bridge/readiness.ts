@@ -4,7 +4,7 @@ import { findPlugin } from '../../lib/cni/delegate.ts';
 import { asCniError, CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { findTool } from '../../lib/exec.ts';
-import { expectedBackend, requireInstalled } from '../../lib/firewall/choice.ts';
+import { expectedBackend, requireTools as requireFirewallTools } from '../../lib/firewall/choice.ts';
 import type { BridgeConfig } from './schema.ts';
 
 /** Throws code 50 naming what is missing, so that the node is not ready instead of every pod failing. */
@@ -26,7 +26,7 @@ function requireTools({ ipMasq, ipMasqBackend }: BridgeConfig): void {
       details: 'install the package iproute2 on this node',
     });
   }
-  if (ipMasq.length > 0) requireInstalled(expectedBackend(ipMasqBackend));
+  if (ipMasq.length > 0) requireFirewallTools(expectedBackend(ipMasqBackend), { code: code.pluginNotAvailable });
 }
 
 function requireKernel(): void {

@@ -6,8 +6,8 @@ import type { Attachment, Forwarding } from './forwarding.ts';
 export interface Backend {
   /** Adds the rules, in place of those of `former`. The ways back go to `tx`. Throws ToolError, or code 11 for a lock. */
   add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<void>;
-  /** Takes out the rules that `forwarding` made. Missing ones are success. Does all it can before it throws. */
-  remove(forwarding: Forwarding): void;
+  /** Takes out the rules of all of `forwardings`. Missing ones are success. Does all it can before it throws. */
+  remove(forwardings: readonly Forwarding[]): void;
   /**
    * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to
    * `targets`, or all of the container's when there are none. Throws UnreadableError when it could look nowhere.

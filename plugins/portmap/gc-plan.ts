@@ -23,8 +23,11 @@ export interface DeadContainer extends ChainOwner {
 
 export interface Garbage {
   readonly containers: readonly DeadContainer[];
-  /** What containers with another, valid attachment had forwarded to an interface that is not. */
-  readonly interfaces: readonly Forwarding[];
+  /**
+   * What goes by its record: what containers with another, valid attachment had forwarded to an interface that is not, and
+   * all that is in nftables, where containers have no chains and rules without a record no network.
+   */
+  readonly recorded: readonly Forwarding[];
 }
 
 export function findGarbage({ network, valid, records, tables }: Seen): Garbage {
@@ -32,12 +35,10 @@ export function findGarbage({ network, valid, records, tables }: Seen): Garbage 
   const living = new Set(valid.map(({ containerID }) => containerID));
   const isLiving = ({ containerId }: ChainOwner) => living.has(containerId);
   const validKeys = new Set(valid.map(({ containerID, ifname }) => `${containerID}\n${ifname}`));
+  const hasChains = (record: Forwarding) => record.backend === 'iptables' && !isLiving(record);
   return {
-    containers: [
-      ...own.filter((record) => !isLiving(record)).map(whole),
-      ...unrecorded({ network, own, living, tables }),
-    ],
-    interfaces: own.filter((record) => isLiving(record) && !validKeys.has(`${record.containerId}\n${record.ifname}`)),
+    containers: [...own.filter(hasChains).map(whole), ...unrecorded({ network, own, living, tables })],
+    recorded: own.filter((record) => !hasChains(record) && !validKeys.has(`${record.containerId}\n${record.ifname}`)),
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * GC: takes away what attachments of this network that the runtime does not list have forwarded, whoever made the
- * rules. Other networks and attachments whose ADD runs stay. Goes on past single failures and reports them all.
+ * GC: takes away what attachments of this network that the runtime does not list have forwarded, in iptables whoever made
+ * the rules. Other networks and attachments whose ADD runs stay. Goes on past single failures and reports them all.
  */
 import {
   isPortAddRunning,
@@ -12,12 +12,14 @@ import {
 import { combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Host } from '../../lib/cni/plugin.ts';
 import { validAttachments } from '../../lib/cni/valid-attachments.ts';
+import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
 import { applyNat, type NatTable, saveIfSupported } from '../../lib/iptables/nat.ts';
 import { removeChains } from '../../lib/iptables/nat-lines.ts';
 import type { Family } from '../../lib/net/ip.ts';
+import { backends } from './backends.ts';
 import { FAMILIES, type Forwarding } from './forwarding.ts';
 import { type DeadContainer, findGarbage, flowsThrough } from './gc-plan.ts';
-import { forgetUdpFlows, removeRecorded } from './release.ts';
+import { forgetAnsweredFlows, forgetUdpFlows } from './release.ts';
 
 type Tables = ReadonlyMap<Family, NatTable>;
 
@@ -29,14 +31,34 @@ export async function collect({ config, host }: Call): Promise<void> {
   const tables = readTables(errors);
   const garbage = findGarbage({ network: config.name, valid, records: readAllRecords(), tables });
   const containers = garbage.containers.filter((container) => !isPortAddRunning(container));
-  const interfaces = garbage.interfaces.filter((record) => !isPortAddRunning(record));
+  const recorded = garbage.recorded.filter((record) => !isPortAddRunning(record));
+  for (const name of BACKENDS) {
+    await host.checkpoint();
+    const own = recorded.filter(({ backend }) => backend === name);
+    for (const record of removeAllRecorded(name, own, errors)) attempt(errors, () => forgetRecord(record, host));
+  }
   const isComplete = errors.length === 0;
   const released = removeAllChains(containers, tables, errors);
   forgetUdpFlows(flowsOf(released, tables), host);
   if (isComplete) for (const container of released) attempt(errors, () => forget(container, host));
-  for (const record of interfaces) await removeInterface(record, { host, errors });
   attempt(errors, removeDrafts);
   if (errors.length > 0) throw combineErrors(errors);
+}
+
+/** All at once; when that is refused, one by one. Returns those that have no rules any more. */
+function removeAllRecorded(
+  name: BackendName,
+  records: readonly Forwarding[],
+  errors: unknown[],
+): readonly Forwarding[] {
+  if (records.length === 0 || attempt([], () => backends[name].remove(records))) return records;
+  return records.filter((record) => attempt(errors, () => backends[name].remove([record])));
+}
+
+function forgetRecord(record: Forwarding, host: Host): void {
+  forgetAnsweredFlows(record, host);
+  removeRecord(record);
+  host.warn(`portmap: released the ports of "${record.containerId}" on ${record.ifname}: no valid attachment`);
 }
 
 /** A family that this host cannot have is left out; one that cannot be read may hold rules, so no record is removed. */
@@ -81,16 +103,6 @@ function flowsOf(containers: readonly DeadContainer[], tables: Tables) {
 function forget(container: DeadContainer, host: Host): void {
   removeOwnRecords(container);
   host.warn(`portmap: released the ports of "${container.containerId}": no valid attachment of "${container.network}"`);
-}
-
-async function removeInterface(record: Forwarding, { host, errors }: { host: Host; errors: unknown[] }): Promise<void> {
-  try {
-    await removeRecorded(record, host);
-    removeRecord(record);
-    host.warn(`portmap: released the ports of "${record.containerId}" on ${record.ifname}: no valid attachment`);
-  } catch (error) {
-    errors.push(error);
-  }
 }
 
 function attempt(errors: unknown[], action: () => void): boolean {

@@ -22,12 +22,13 @@ export const iptables: Backend = {
     }
     if (adding.former !== undefined) await removeAbandoned(tx, forwarding, adding.former);
   },
-  remove(forwarding) {
-    forEachFamily(familiesOf(forwarding), (family) => removeRules(forwarding, family));
+  remove(forwardings) {
+    const all = forwardings.flatMap((forwarding) => familiesOf(forwarding).map((family) => ({ forwarding, family })));
+    doAll(all, ({ forwarding, family }) => removeRules(forwarding, family));
   },
   removeFound(attachment, targets) {
     const unread: UnreadableError[] = [];
-    forEachFamily(FAMILIES, (family) => {
+    doAll(FAMILIES, (family) => {
       try {
         removeFoundRules(attachment, family, targets);
       } catch (error) {
@@ -45,11 +46,11 @@ export const iptables: Backend = {
   },
 };
 
-function forEachFamily(families: readonly Family[], action: (family: Family) => void): void {
+function doAll<T>(items: readonly T[], action: (item: T) => void): void {
   const errors: unknown[] = [];
-  for (const family of families) {
+  for (const item of items) {
     try {
-      action(family);
+      action(item);
     } catch (error) {
       errors.push(error);
     }

@@ -24,11 +24,17 @@ export function planRemoval(
   elsewhere: () => Elsewhere,
 ): HostportRule[] {
   const comment = hostportComment(containerId);
-  const ofContainer = rules.filter((rule) => rule.comment === comment);
-  if (addresses === undefined) return ofContainer.filter(({ target }) => !elsewhere().addresses.includes(target));
-  return ofContainer
-    .filter(({ target }) => addresses.includes(target))
-    .filter((rule) => isAny(rule, own) || !isAny(rule, elsewhere().owned));
+  const candidates = rules.filter(
+    (rule) => rule.comment === comment && (addresses?.includes(rule.target) ?? true) && !isAny(rule, own),
+  );
+  // Read only when something is there that the attachment itself is not known to have made.
+  const others = candidates.length === 0 ? { addresses: [], owned: [] } : elsewhere();
+  const isOthers = (rule: HostportRule) =>
+    addresses === undefined ? others.addresses.includes(rule.target) : isAny(rule, others.owned);
+  return [
+    ...rules.filter((rule) => rule.comment === comment && isAny(rule, own)),
+    ...candidates.filter((rule) => !isOthers(rule)),
+  ];
 }
 
 /** One rule for each of `wanted`, the one that was added last. */

@@ -17,8 +17,8 @@ export const nftables: Backend = {
     await tx.step(() => applyNft(() => planAdd(forwarding, former)));
     tx.onFailure('remove the rules', () => applyNft(() => planReturn(forwarding, former)));
   },
-  remove(forwarding) {
-    applyNft(() => deletions(familiesOf(forwarding), forwarding, removalOf(forwarding)));
+  remove(forwardings) {
+    applyNft(() => deletions(forwardings.map(departureOf)));
   },
   removeFound(attachment, targets) {
     if (findTool('nft') === undefined) return;
@@ -26,7 +26,7 @@ export const nftables: Backend = {
     const families = FAMILIES.filter((family) => addresses.length === 0 || targets[family] !== undefined);
     const { containerId } = attachment;
     const removal = { containerId, addresses: addresses.length === 0 ? undefined : addresses, own: [] };
-    applyNft(() => deletions(families, attachment, removal, look));
+    applyNft(() => deletions([{ attachment, families, removal }], look));
   },
   missing(forwarding) {
     return familiesOf(forwarding).flatMap((family) => {
@@ -38,8 +38,7 @@ export const nftables: Backend = {
 
 /** Looks at what is there only when an earlier ADD of the attachment left rules. */
 function planAdd(forwarding: Forwarding, former: Forwarding | undefined): NftTransaction[] {
-  const stale = former === undefined ? [] : deletions(familiesOf(former), former, removalOf(former));
-  return [...stale, ...additions(forwarding)];
+  return [...deletions(former === undefined ? [] : [departureOf(former)]), ...additions(forwarding)];
 }
 
 function additions(forwarding: Forwarding): NftTransaction[] {
@@ -59,26 +58,32 @@ function planReturn(forwarding: Forwarding, former: Forwarding | undefined): Nft
   return [...removals, ...(former === undefined ? [] : additions(former))];
 }
 
-function removalOf(forwarding: Forwarding): Removal {
-  const addresses = familiesOf(forwarding).flatMap((family) => addressOf(forwarding, family));
-  const own = familiesOf(forwarding).flatMap((family) => nftRulesOf(forwarding, family)?.owned ?? []);
-  return { containerId: forwarding.containerId, addresses, own };
+/** An attachment of which rules go. */
+interface Departure {
+  readonly attachment: Attachment;
+  readonly families: readonly Family[];
+  readonly removal: Removal;
 }
 
-function deletions(
-  families: readonly Family[],
-  attachment: Attachment,
-  removal: Removal,
-  read: typeof list = list,
-): NftTransaction[] {
-  let known: Elsewhere | undefined;
-  const elsewhere = () => {
-    known ??= elsewhereOf(attachment);
-    return known;
-  };
-  return families.map((family) => {
+function departureOf(forwarding: Forwarding): Departure {
+  const families = familiesOf(forwarding);
+  const addresses = families.flatMap((family) => addressOf(forwarding, family));
+  const own = families.flatMap((family) => nftRulesOf(forwarding, family)?.owned ?? []);
+  const { containerId } = forwarding;
+  return { attachment: forwarding, families, removal: { containerId, addresses, own } };
+}
+
+/** Each table is read once. */
+function deletions(departures: readonly Departure[], read: typeof list = list): NftTransaction[] {
+  return FAMILIES.flatMap((family) => {
+    const leaving = departures.filter(({ families }) => families.includes(family));
+    if (leaving.length === 0) return [];
     const table = HOSTPORT_TABLES[family];
-    return deletion(table, planRemoval(removal, hostportRules(read(table)), elsewhere));
+    const rules = hostportRules(read(table));
+    const gone = leaving.flatMap(({ attachment, removal }) =>
+      planRemoval(removal, rules, () => elsewhereOf(attachment)),
+    );
+    return [deletion(table, [...new Set(gone)])];
   });
 }
 

@@ -72,7 +72,7 @@ async function forward(tx: Transaction, forwarding: Forwarding, { host, former }
 async function removeFormer(tx: Transaction, former: Forwarding): Promise<void> {
   const backend = backends[former.backend];
   tx.onFailure('restore the former rules', () => backend.add(WITHOUT_UNDO, former, { checkpoint: async () => {} }));
-  await tx.step(() => backend.remove(former));
+  await tx.step(() => backend.remove([former]));
 }
 
 /** Packets from 127.0.0.1 may leave by the container's interface only if that allows it; masquerading comes later. */

@@ -9,7 +9,12 @@ import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } fro
 /** Throws when one of the families fails, after it did what it could for the other. The record stays. */
 export async function removeRecorded(record: Forwarding, host: Host): Promise<void> {
   await host.checkpoint();
-  backends[record.backend].remove(record);
+  backends[record.backend].remove([record]);
+  forgetAnsweredFlows(record, host);
+}
+
+/** Those that the attachment itself answered. */
+export function forgetAnsweredFlows(record: Forwarding, host: Host): void {
   forgetUdpFlows(
     udpFlows(record).map((flows) => ({ ...flows, answeredBy: answererOf(record, flows) })),
     host,

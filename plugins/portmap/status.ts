@@ -3,7 +3,7 @@ import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
 import { CniError, code, hasErrno, messageOf } from '../../lib/cni/errors.ts';
-import { expectedBackend, requireInstalled } from '../../lib/firewall/choice.ts';
+import { expectedBackend, requireTools } from '../../lib/firewall/choice.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
 import { TOOLS } from '../../lib/iptables/nat.ts';
 
@@ -11,7 +11,10 @@ import { TOOLS } from '../../lib/iptables/nat.ts';
 export function requireFirewall(configured: Choice | undefined): void {
   const choice = expectedBackend(configured);
   const bothFamilies = [TOOLS[4], TOOLS[6]].flatMap(({ restore, save }) => [restore, save]);
-  requireInstalled(choice, choice.backend === 'iptables' ? bothFamilies : undefined);
+  requireTools(choice, {
+    code: code.pluginNotAvailable,
+    ...(choice.backend === 'iptables' ? { tools: bothFamilies } : {}),
+  });
 }
 
 /** ADD writes its record before its rules. Throws code 50 when it could not. */

@@ -129,11 +129,34 @@ function withoutCounters(line: string): string {
 }
 
 async function dumpNftables(namespace: Namespace): Promise<string[]> {
+  const texts = await listNftables(namespace);
+  return texts.flatMap(({ table, text }) => (SHARED_TABLE.test(table) ? ownedLines(table, text) : [text]));
+}
+
+/** Every line of all tables that iptables did not make for itself. */
+export async function savedNftables(namespace: Namespace): Promise<string[]> {
+  return (await listNftables(namespace)).flatMap(({ text }) => text.split('\n').filter((line) => line !== ''));
+}
+
+async function listNftables(namespace: Namespace): Promise<{ table: string; text: string }[]> {
   const { stdout } = await exec(namespace.enter(['/usr/sbin/nft', 'list', 'tables']));
-  const foreign = stdout
-    .split('\n')
-    .filter((line) => line !== '' && !/^table ip6? (nat|filter|mangle|raw)$/.test(line));
-  return Promise.all(foreign.map((table) => namespace.run('/usr/sbin/nft', 'list', ...asArguments(table))));
+  const tables = stdout.split('\n').filter((line) => line !== '' && !/^table ip6? (nat|filter|mangle|raw)$/.test(line));
+  return Promise.all(
+    tables.map(async (table) => ({
+      table,
+      text: await namespace.run('/usr/sbin/nft', 'list', ...asArguments(table)),
+    })),
+  );
+}
+
+/** Tables that stay, empty of containers' rules, and what they hold even then. */
+const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade)$/;
+const SHARED_LINE =
+  /^((table|chain) .*\{|\}|comment ".*"|type nat hook .*|fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
+
+function ownedLines(table: string, text: string): string[] {
+  const lines = text.split('\n').map((line) => line.trim());
+  return lines.filter((line) => line !== '' && !SHARED_LINE.test(line)).map((line) => `${table}: ${line}`);
 }
 
 function asArguments(table: string): [string, ...string[]] {

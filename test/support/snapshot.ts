@@ -3,7 +3,7 @@
  * different worlds, can be compared.
  */
 
-import { savedRules } from './dump.ts';
+import { savedNftables, savedRules } from './dump.ts';
 import type { JsonObject } from './networks.ts';
 import { leases } from './plugins.ts';
 import type { Namespace, World } from './world.ts';
@@ -39,7 +39,7 @@ export async function snapshot(world: World, pod: Namespace, networkName = 'test
   return {
     node: [...(await describeLinks(world.node, ['lo', 'up0'])), ...(await sysctls(world.node))],
     pod: [...(await describeLinks(pod, [])), ...(await describeRoutes(pod)), ...(await sysctls(pod))],
-    rules: await savedRules(world.node),
+    rules: [...(await savedRules(world.node)), ...(await savedNftables(world.node))],
     leases: leases(world, networkName),
   };
 }

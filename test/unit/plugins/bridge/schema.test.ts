@@ -42,10 +42,7 @@ describe('parseConfig() makes of', () => {
   test.each([
     [{}, {}],
     [{ isDefaultGateway: true }, { isDefaultGateway: true, isGateway: true }],
-    [
-      { ISGATEWAY: true, IpMasq: true },
-      { isGateway: true },
-    ],
+    [{ ISGATEWAY: true, IpMasq: true }, { isGateway: true }],
     [{ mtu: 0 }, {}],
     [{ mtu: 1450 }, { mtu: 1450 }],
     [{ bridge: null, mtu: null, ipam: null, dns: null, args: null, runtimeConfig: null, vlanTrunk: null }, {}],

@@ -39,7 +39,7 @@ describe('findGarbage()', () => {
   test('takes recorded containers that are not listed', () => {
     const found = garbage({ valid: [validOne], records: [one, two, elsewhere] });
     expect(idsIn(found)).toEqual(['two']);
-    expect(found.interfaces).toEqual([]);
+    expect(found.recorded).toEqual([]);
   });
 
   test('takes containers without a record by the comments of their rules', () => {
@@ -51,16 +51,27 @@ describe('findGarbage()', () => {
     expect(idsIn(garbage({ records: [one], table: tableWith(one) }))).toEqual(['one']);
   });
 
+  test('takes what is in nftables by its record, of the dead and of single interfaces', () => {
+    const inNft = (over: Partial<Forwarding>) => forwarding({ backend: 'nftables', ...over });
+    const records = [
+      inNft({ containerId: 'one' }),
+      inNft({ containerId: 'one', ifname: 'net1' }),
+      inNft({ containerId: 'two' }),
+    ];
+    const found = garbage({ valid: [validOne], records });
+    expect(found).toEqual({ containers: [], recorded: [records[1], records[2]] });
+  });
+
   test('takes one interface of a container that lives', () => {
     const second = forwarding({ containerId: 'one', ifname: 'net1' });
     const found = garbage({ valid: [validOne], records: [one, second], table: tableWith(one) });
     expect(found.containers).toEqual([]);
-    expect(found.interfaces).toEqual([second]);
+    expect(found.recorded).toEqual([second]);
   });
 
   test('leaves rules without a record alone when another interface of the container lives', () => {
     const valid = [{ containerID: 'one', ifname: 'net7' }];
-    expect(garbage({ valid, table: tableWith(one) })).toEqual({ containers: [], interfaces: [] });
+    expect(garbage({ valid, table: tableWith(one) })).toEqual({ containers: [], recorded: [] });
   });
 
   test('tells the owner of a cut comment by its chain', () => {
