@@ -138,6 +138,7 @@ function howItEnded(tool: string, args: readonly string[], ending: Ending, timeo
 
 const PACKAGES: { readonly [tool: string]: string } = {
   ip: 'iproute2',
+  bridge: 'iproute2',
   conntrack: 'conntrack (conntrack-tools)',
   nft: 'nftables',
 };

@@ -25,7 +25,8 @@ import { hostportRules } from '../lib/nft/hostports.ts';
 import { parseListing } from '../lib/nft/nft.ts';
 import { planAddressing } from './bridge/addressing.ts';
 import { planBridge } from './bridge/bridge-link.ts';
-import { type Expected, findProblem, type Seen } from './bridge/check.ts';
+import { findProblem } from './bridge/check.ts';
+import type { Expected, Seen } from './bridge/check-subject.ts';
 import { planMasquerade, planUnmasquerade } from './bridge/masquerade-iptables.ts';
 import * as nftMasquerade from './bridge/masquerade-nft.ts';
 import {
@@ -45,6 +46,13 @@ import { rulesOf } from './portmap/rules.ts';
 import { parsePortmapConfig } from './portmap/schema.ts';
 
 const PAIR = { hostName: 'veth00000000', hostMac: '02:00:00:00:00:01', containerMac: '02:00:00:00:00:02' };
+
+const NAMES = {
+  bridgeMac: PAIR.hostMac,
+  gatewayMac: PAIR.hostMac,
+  port: PAIR.hostName,
+  portMac: PAIR.hostMac,
+};
 
 const CONFIG = {
   cniVersion: '1.1.0',
@@ -156,7 +164,8 @@ function warmBridge(call: Call, ipam: Result): Result {
   const attachment: Attachment = { config, ifname: call.ifname, netns: call.netns, pair: PAIR, addressing };
   const cidrs = addressing.addresses.map(({ cidr }) => cidr).slice(0, 1);
   const owner = { network: call.config.name, containerId: call.containerId, ifname: call.ifname };
-  const { commands, mac } = planBridge({ config, gateways: cidrs, seen: undefined, newMac: PAIR.hostMac });
+  const seen = { bridge: undefined, gateway: undefined };
+  const { commands, made } = planBridge({ config, gateways: cidrs, seen, names: NAMES });
   renderBatch([...commands, ...planHostBatch(attachment, '/proc/1/fd/0'), ...planContainerBatch(attachment)]);
   planHostSysctls(attachment);
   planContainerSysctls(attachment);
@@ -164,7 +173,7 @@ function warmBridge(call: Call, ipam: Result): Result {
   planUnmasquerade(owner, { only: cidrs }, table);
   nftMasquerade.planMasquerade(owner, cidrs, []).toString();
   nftMasquerade.findMissing(owner, cidrs, parseListing(LISTING));
-  const result = roundTrip(planResult(attachment, mac));
+  const result = roundTrip(planResult(attachment, made));
   const expected: Expected = { config, owner, firewalls: ['iptables'], ifname: call.ifname, netns: call.netns, result };
   findProblem(expected, healthy(expected));
   parseLinkNames('1\n2\n lo: 0\n');
@@ -198,6 +207,8 @@ function healthy({ result, config }: Expected): Seen {
     containerRoutes: [],
     forwarding: { 4: true, 6: true },
     missingRules: [],
+    vlans: new Map(),
+    missingSpoofRule: undefined,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The host's end of an attachment's pair: found by name and MAC address together, since either alone may be another's. */
 import { ToolError } from '../exec.ts';
-import { query, runBatch } from '../iproute2/batch.ts';
+import { type IpCommand, query, runBatch } from '../iproute2/batch.ts';
 import type { LinkInfo } from '../iproute2/show.ts';
 import { linkNames } from '../linux/links.ts';
 
@@ -22,11 +22,11 @@ function linksByMac(mac: string, selector: readonly string[]): LinkInfo[] {
   return links.filter(({ address, linkinfo }) => address === mac.toLowerCase() && linkinfo?.info_kind === 'veth');
 }
 
-/** Deletes the link called `name`; gone is success. Throws ToolError. */
-export function deleteLink(name: string): void {
+/** Deletes the link called `name`, then does what there is to do `after` it; gone is success. Throws ToolError. */
+export function deleteLink(name: string, after: readonly IpCommand[] = []): void {
   if (!linkNames().has(name)) return;
   try {
-    runBatch([['link', 'delete', 'dev', name]]);
+    runBatch([['link', 'delete', 'dev', name], ...after]);
   } catch (error) {
     // The namespace took it along between looking and deleting.
     if (error instanceof ToolError && !linkNames().has(name)) return;

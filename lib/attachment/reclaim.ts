@@ -4,12 +4,14 @@
  * judged, and what can be seen without a child has to say the same.
  */
 import { rmSync } from 'node:fs';
+import { findTool } from '../exec.ts';
 import { removeRulesOf } from '../firewall/owned.ts';
 import { bootId } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
 import { linkNames } from '../linux/links.ts';
 import { cookieAt, ownCookie } from '../linux/netns.ts';
 import { parseCidr, parseIp } from '../net/ip.ts';
+import { removeSpoofChecks } from '../nft/mac-spoof.ts';
 import { deleteHostLink } from './host-link.ts';
 import { isSeen, markSeen } from './index.ts';
 import { isUnchanged, release } from './lease-store.ts';
@@ -53,6 +55,7 @@ export async function reclaim(store: Store, { condemned, all, host }: Reclaiming
     }
   };
   const linkless = condemned.filter(({ subject }) => attempt(() => deleteLinkOf(subject)) === true);
+  attempt(() => removeSpoofChecks(linkless.map(({ subject }) => subject).filter(hasSpoofCheck)));
   await host.checkpoint();
   if (attempt(() => removeRules(store, linkless, all)) !== true) return { freed: [], errors };
   const freed = await underLock(store, host, () => linkless.filter((one) => attempt(() => free(store, one)) === true));
@@ -62,10 +65,17 @@ export async function reclaim(store: Store, { condemned, all, host }: Reclaiming
 
 /** Where the pair still is, as after a crash or for an operator. In another namespace than ours there is none to delete. */
 function deleteLinkOf({ read }: Subject): boolean {
-  const record = read?.record;
-  const isHere = record?.hostNetns === ownCookie() && record.bootId === bootId();
-  if (record?.hostLink !== undefined && isHere) deleteHostLink(record.hostLink);
+  if (read?.record.hostLink !== undefined && isHere(read)) deleteHostLink(read.record.hostLink);
   return true;
+}
+
+function isHere({ record }: ReadRecord): boolean {
+  return record.hostNetns === ownCookie() && record.bootId === bootId();
+}
+
+/** Their port is gone: what stays of them harms nobody. */
+function hasSpoofCheck({ read }: Subject): boolean {
+  return read?.record.spoofCheck === true && isHere(read) && findTool('nft') !== undefined;
 }
 
 function removeRules(store: Store, condemned: readonly Condemned[], all: readonly Subject[]): true {

@@ -19,7 +19,9 @@ import { createRecordFolder, type Owner, type Store } from './store.ts';
 import type { Checkpoints } from './store-lock.ts';
 
 /** What is learned on the way. */
-export type Notes = Partial<Pick<AttachmentRecord, 'leases' | 'addresses' | 'hostLink' | 'containerMac'>>;
+export type Notes = Partial<
+  Pick<AttachmentRecord, 'leases' | 'addresses' | 'hostLink' | 'containerMac' | 'spoofCheck'>
+>;
 
 export interface RecordHandle {
   /** False until begin(). */

@@ -56,6 +56,8 @@ const recordSchema = z.object({
   hostLink: z.optional(z.object({ name: z.string().check(z.refine(isIfname)), mac })),
   /** Of the container's end. */
   containerMac: z.optional(mac),
+  /** Whether rules keep the container from spoofing MAC addresses. */
+  spoofCheck: z.optional(z.boolean()),
   /** What its rules are written in; '' for none. */
   firewall: z.string(),
   /** Wall clock, for people only. */

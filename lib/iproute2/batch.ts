@@ -13,6 +13,14 @@ export function runBatch(commands: readonly IpCommand[]): void {
   if (commands.length > 0) run('ip', ['-batch', '-'], { input: renderBatch(commands) });
 }
 
+/** One command of bridge(8): `['vlan', 'add', 'dev', 'veth1', 'vid', '5', 'master']`. */
+export type BridgeCommand = readonly string[];
+
+/** The same for bridge(8). Throws ToolError. */
+export function runBridgeBatch(commands: readonly BridgeCommand[]): void {
+  if (commands.length > 0) run('bridge', ['-batch', '-'], { input: renderBatch(commands) });
+}
+
 /** The input of `ip -batch -`. */
 export function renderBatch(commands: readonly IpCommand[]): string {
   return commands.map((words) => `${words.map(batchWord).join(' ')}\n`).join('');

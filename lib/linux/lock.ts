@@ -5,12 +5,14 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CniError, code } from '../cni/errors.ts';
 import { ioError } from './io-error.ts';
-import { LOCK_EX, tryFlock } from './libc.ts';
+import { LOCK_EX, LOCK_SH, tryFlock } from './libc.ts';
 import { readSmallFile } from './small-file.ts';
 
 export interface LockOptions {
   /** Of the file, where this call creates it (less the umask). */
   readonly mode: number;
+  /** With other shared holders, against exclusive ones. */
+  readonly isShared?: boolean;
   readonly deadlineMs: number;
   /** Called between two attempts; what it throws ends the wait. */
   readonly checkpoint: () => Promise<void>;
@@ -26,13 +28,23 @@ const LONGEST_PAUSE_MS = 100;
  * 5, or 11 when the lock was not free within the deadline.
  */
 export async function withLock<T>(path: string, options: LockOptions, action: () => Promise<T>): Promise<T> {
-  const fd = await acquire(path, options);
-  try {
-    return await action();
-  } finally {
-    // The last descriptor of the open file: closing it releases the lock.
-    closeSync(fd);
-  }
+  using _lock = await takeLock(path, options);
+  return await action();
+}
+
+/** Disposing releases it, once. */
+export type HeldLock = Disposable;
+
+/** The same lock for as long as the caller keeps it. Throws code 5 and 11. */
+export async function takeLock(path: string, options: LockOptions): Promise<HeldLock> {
+  let fd: number | undefined = await acquire(path, options);
+  return {
+    [Symbol.dispose]() {
+      // The last descriptor of the open file: closing it releases the lock.
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+    },
+  };
 }
 
 async function acquire(path: string, options: LockOptions): Promise<number> {
@@ -64,8 +76,10 @@ interface Wait extends LockOptions {
   readonly deadline: number;
 }
 
-async function waitFor(fd: number, path: string, { deadline, deadlineMs, checkpoint }: Wait): Promise<void> {
-  for (let pauseMs = FIRST_PAUSE_MS; !tryFlock(fd, LOCK_EX); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+async function waitFor(fd: number, path: string, options: Wait): Promise<void> {
+  const { deadline, deadlineMs, checkpoint, isShared = false } = options;
+  const operation = isShared ? LOCK_SH : LOCK_EX;
+  for (let pauseMs = FIRST_PAUSE_MS; !tryFlock(fd, operation); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     if (nowMs() >= deadline) throw tooLate(fd, path, deadlineMs);
     sleep(pauseMs * jitter());
     await checkpoint();

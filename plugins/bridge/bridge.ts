@@ -5,7 +5,6 @@
 import { collectInvalid, DEFAULT_MIN_AGE_MS } from '../../lib/attachment/collect.ts';
 import { forgetDeleted, rememberDeleted, wasDeleted } from '../../lib/attachment/deleted.ts';
 import { describeLeases } from '../../lib/attachment/describe.ts';
-import { deleteLink } from '../../lib/attachment/host-link.ts';
 import { knownRecord, openRecord, recordOf, settleCrashed, storeOf } from '../../lib/attachment/of-call.ts';
 import type { AttachmentRecord } from '../../lib/attachment/record.ts';
 import { type RecordHandle, removeRecordOf, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
@@ -17,33 +16,32 @@ import { prevResultIfReadable } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { transaction } from '../../lib/cni/transaction.ts';
 import { type ValidAttachment, validAttachments } from '../../lib/cni/valid-attachments.ts';
+import { findTool } from '../../lib/exec.ts';
 import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend, installedBackends } from '../../lib/firewall/choice.ts';
 import { runBatch } from '../../lib/iproute2/batch.ts';
 import { showLink } from '../../lib/iproute2/show.ts';
 import { linkNames } from '../../lib/linux/links.ts';
 import { type Netns, openNetns, ownCookie } from '../../lib/linux/netns.ts';
-import { randomHex } from '../../lib/linux/random.ts';
-import { writeSysctl } from '../../lib/linux/sysctl.ts';
-import { type Cidr, type Family, formatCidr } from '../../lib/net/ip.ts';
+import { readSysctl, writeSysctl } from '../../lib/linux/sysctl.ts';
+import { type Cidr, formatCidr } from '../../lib/net/ip.ts';
 import { randomMac } from '../../lib/net/mac.ts';
+import { removeOrphanedSpoofChecks, removeSpoofChecks } from '../../lib/nft/mac-spoof.ts';
 import { planAddressing } from './addressing.ts';
-import { ensureBridge } from './bridge-link.ts';
+import { freeVethName, vlanGatewayName } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
 import { detach, type Known } from './detach.ts';
+import { warnAtFirstUse } from './first-use.ts';
 import { addIpam, askIpam } from './ipam.ts';
+import { requireIpv6 } from './ipv6.ts';
+import { joinBridge } from './join.ts';
 import { type Addresses, masquerades, type Owner } from './masquerade.ts';
-import {
-  type Attachment,
-  planContainerBatch,
-  planContainerSysctls,
-  planHostBatch,
-  planHostSysctls,
-  planResult,
-  type Sysctl,
-} from './plan.ts';
+import { type Attachment, planContainerBatch, planContainerSysctls, planResult } from './plan.ts';
+import { FORWARDING, familiesOf } from './preflight.ts';
 import { requireReady } from './readiness.ts';
 import { type BridgeConfig, parseConfig } from './schema.ts';
+import { settleAddresses } from './settle.ts';
+import { applySysctls } from './sysctls.ts';
 
 export const bridge: Plugin = {
   name: 'bridge',
@@ -78,13 +76,12 @@ async function add(call: Call): Promise<Result> {
   return await transaction(call.host, async (tx) => {
     tx.onFailure('remove the record of the attachment', () => record.abandon());
     const addressing = planAddressing(config, await addIpam({ ...call, record }, config, tx));
-    const pair = { hostName: freeHostName(), hostMac: randomMac(), containerMac: config.mac ?? randomMac() };
+    const pair = { hostName: freeVethName(), hostMac: randomMac(), containerMac: config.mac ?? randomMac() };
     const attachment: Attachment = { config, ifname: call.ifname, netns: call.netns, pair, addressing };
     await tx.step(() => noteAttachment(call, record, attachment));
     const gateways = config.isGateway ? gatewayCidrs(attachment) : [];
-    const bridgeMac = await tx.step(() => ensureBridge(config, gateways));
-    tx.onFailure('delete the veth pair', () => deleteLink(pair.hostName));
-    await tx.step(() => buildHostSide(attachment, netns));
+    await tx.step(() => requireHost(call, attachment, gateways));
+    const made = await joinBridge(call, tx, { attachment, gateways, netnsPath: netns.fdPath });
     await tx.step(() => netns.run(() => buildContainerSide(attachment)));
     await tx.step(() => enableForwarding(gateways));
     if (firewall !== '') {
@@ -92,9 +89,9 @@ async function add(call: Call): Promise<Result> {
       tx.onFailure('remove the masquerade rules', () => masquerades[firewall].remove(ownerOf(call), { only: cidrs }));
       await tx.step(() => masquerades[firewall].add(ownerOf(call), cidrs, isKnown));
     }
-    await tx.step(() => waitForPort(pair.hostName));
+    await tx.step(() => waitUntilUsable(attachment, netns));
     await tx.step(() => record.finish());
-    return planResult(attachment, bridgeMac);
+    return planResult(attachment, made);
   });
 }
 
@@ -119,17 +116,9 @@ function noteAttachment(call: Call, record: RecordHandle, { config, pair, addres
     addresses: cidrs.map(formatCidr),
     hostLink: { name: pair.hostName, mac: pair.hostMac },
     containerMac: pair.containerMac,
+    ...(config.macSpoofCheck ? { spoofCheck: true } : {}),
   });
   forgetDeleted(storeOf(call), call);
-}
-
-/** A random name that no link has: what a failed ADD takes back by this name must be its own. */
-function freeHostName(): string {
-  const taken = linkNames();
-  for (;;) {
-    const name = `veth${randomHex(4)}`;
-    if (!taken.has(name)) return name;
-  }
 }
 
 function gatewayCidrs({ addressing }: Attachment): Cidr[] {
@@ -138,9 +127,11 @@ function gatewayCidrs({ addressing }: Attachment): Cidr[] {
   );
 }
 
-function buildHostSide(attachment: Attachment, netns: Netns): void {
-  runBatch(planHostBatch(attachment, netns.fdPath));
-  applySysctls(planHostSysctls(attachment));
+/** What would make the attachment useless is said before anything is built, what only harms it in the log. */
+function requireHost(call: Call, { config, addressing }: Attachment, gateways: readonly Cidr[]): void {
+  const holder = gateways.length === 0 ? undefined : (vlanGatewayName(config, gateways) ?? config.bridge);
+  requireIpv6(addressing, holder);
+  warnAtFirstUse(call, config, { addresses: addressing.addresses, gateways });
 }
 
 /** Runs inside the container's namespace. */
@@ -149,20 +140,18 @@ function buildContainerSide(attachment: Attachment): void {
   runBatch(planContainerBatch(attachment));
 }
 
-function applySysctls(sysctls: readonly Sysctl[]): void {
-  for (const { name, value, required } of sysctls) {
-    try {
-      writeSysctl(name, value);
-    } catch (error) {
-      if (required) throw error;
-      // Without IPv6, or on a read-only /proc/sys, the attachment works as far as the kernel lets it.
-    }
+/** Where the setting is hidden, as in some runtimes' containers, it was warned of: it is the host's to have it on. */
+function enableForwarding(gateways: readonly Cidr[]): void {
+  for (const family of familiesOf(gateways)) {
+    if (readSysctl(FORWARDING[family]) !== undefined) writeSysctl(FORWARDING[family], '1');
   }
 }
 
-function enableForwarding(gateways: readonly Cidr[]): void {
-  const names: { readonly [F in Family]: string } = { 4: 'net/ipv4/ip_forward', 6: 'net/ipv6/conf/all/forwarding' };
-  for (const family of new Set(gateways.map(({ ip }) => ip.family))) writeSysctl(names[family], '1');
+/** The port forwards, and no address is still asked about. */
+async function waitUntilUsable({ config, ifname, pair, addressing }: Attachment, netns: Netns): Promise<void> {
+  if (config.staysDown) return;
+  await waitForPort(pair.hostName);
+  if (addressing.addresses.some(({ cidr }) => cidr.ip.family === 6)) await settleAddresses(netns, ifname);
 }
 
 /** Longest wait for the bridge port to forward, and the pause between looks. The kernel needs a millisecond or so. */
@@ -203,9 +192,11 @@ async function del(call: Call): Promise<void> {
   };
   let addresses: Addresses = { allBut: [] };
   await attempt(() => {
-    addresses = detach(call, store, known);
+    addresses = detach(call, { ...known, store, bridge: config.bridge });
   });
   const linkIsGone = errors.length === 0;
+  if ((config.macSpoofCheck || known.record?.spoofCheck === true) && !isRepeated)
+    await attempt(() => allowSpoofing(call));
   for (const firewall of isRepeated ? [] : firewallsOf(known.record, config)) {
     await attempt(() => masquerades[firewall].remove(ownerOf(call), addresses));
   }
@@ -215,6 +206,12 @@ async function del(call: Call): Promise<void> {
   if (errors.length > 0) throw combineErrors(errors);
   removeRecordOf(store, call);
   rememberDeleted(store, call);
+}
+
+/** Without nft there is nobody who could take rules away, and no later try would find more. */
+function allowSpoofing(call: Call): void {
+  if (findTool('nft') === undefined) call.host.warn('rules against spoofed MAC addresses may stay: nft is gone');
+  else removeSpoofChecks([call]);
 }
 
 /** What the runtime does not list, then the same of the IPAM plugin. Goes on past failures. */
@@ -233,6 +230,12 @@ async function collectGarbage(call: Call): Promise<void> {
   await attempt(() => collectInvalid(store, { valid, host: call.host, plugin: 'bridge' }));
   for (const firewall of config.ipMasq.length === 0 ? [] : installedBackends()) {
     await attempt(async () => removeUnlisted(firewall, store, valid));
+  }
+  if (config.macSpoofCheck) {
+    await attempt(async () => {
+      removeOrphanedSpoofChecks();
+      return [];
+    });
   }
   await attempt(async () => {
     await askIpam(call, config, 'GC');

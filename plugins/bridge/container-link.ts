@@ -1,10 +1,9 @@
 /** The container's end of an attachment, and the addresses that it has or was given. */
 import type { Result } from '../../lib/cni/result.ts';
 import { query } from '../../lib/iproute2/batch.ts';
-import type { LinkInfo } from '../../lib/iproute2/show.ts';
+import { givenAddresses, type LinkInfo } from '../../lib/iproute2/show.ts';
 import { linkNames } from '../../lib/linux/links.ts';
 import { type Cidr, parseCidr } from '../../lib/net/ip.ts';
-import { bridgeAddresses } from './bridge-link.ts';
 
 /** Deletes `ifname` in the namespace of this thread and tells the addresses that it had. Throws ToolError. */
 export function deleteContainerLink(ifname: string): Cidr[] {
@@ -13,14 +12,14 @@ export function deleteContainerLink(ifname: string): Cidr[] {
     ['addr', 'show', 'dev', ifname],
     ['link', 'delete', 'dev', ifname],
   ]);
-  return bridgeAddresses(shown?.[0]);
+  return givenAddresses(shown?.[0]);
 }
 
 /** The addresses of all links in the namespace of this thread. */
 export function allAddresses(): Cidr[] {
   return query<LinkInfo>([['addr', 'show']])
     .flat()
-    .flatMap(bridgeAddresses);
+    .flatMap(givenAddresses);
 }
 
 /** The addresses that `result` gives the container's interface `ifname`. */

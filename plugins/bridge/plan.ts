@@ -5,7 +5,7 @@
  */
 import type { Result, Route } from '../../lib/cni/result.ts';
 import type { IpCommand } from '../../lib/iproute2/batch.ts';
-import { formatCidr } from '../../lib/net/ip.ts';
+import { type Cidr, formatCidr } from '../../lib/net/ip.ts';
 import { type Addressing, nextHop } from './addressing.ts';
 import type { BridgeConfig } from './schema.ts';
 
@@ -25,6 +25,12 @@ export interface Attachment {
   readonly addressing: Addressing;
 }
 
+/** What an attachment shares with others: the bridge, and with a VLAN its gateway. */
+export interface Made {
+  readonly mac: string;
+  readonly gateway: { readonly name: string; readonly mac: string } | undefined;
+}
+
 /** One file below /proc/sys and what goes in. */
 export interface Sysctl {
   readonly name: string;
@@ -35,9 +41,11 @@ export interface Sysctl {
 
 /**
  * Makes the pair with its far end already inside the container, under its name; joins the near end to the bridge. Both
- * MAC addresses are explicit, so udev leaves them alone and nothing needs to be read back.
+ * MAC addresses are explicit, so udev leaves them alone and nothing needs to be read back. `holder` is the link with the
+ * gateway addresses, where that is not the bridge.
  */
-export function planHostBatch({ config, ifname, pair, addressing }: Attachment, netnsPath: string): IpCommand[] {
+export function planHostBatch(attachment: Attachment, netnsPath: string, holder?: string): IpCommand[] {
+  const { config, ifname, pair, addressing } = attachment;
   const mtu = config.mtu === undefined ? [] : ['mtu', String(config.mtu)];
   const near = [
     'name',
@@ -53,10 +61,16 @@ export function planHostBatch({ config, ifname, pair, addressing }: Attachment, 
   ];
   const far = ['name', ifname, 'address', pair.containerMac, ...mtu, 'netns', netnsPath];
   const commands: IpCommand[] = [['link', 'add', ...near, 'type', 'veth', 'peer', ...far]];
-  if (config.hairpinMode) commands.push(['link', 'set', 'dev', pair.hostName, 'type', 'bridge_slave', 'hairpin', 'on']);
-  // Who had an address before is remembered by the host, which takes no announcement of a new MAC address for a second.
-  const stale = addressing.addresses.map(({ cidr }) => ['neigh', 'flush', 'to', cidr.ip.text, 'dev', config.bridge]);
-  return [...commands, ...stale];
+  const flags = [...(config.hairpinMode ? ['hairpin', 'on'] : []), ...(config.portIsolation ? ['isolated', 'on'] : [])];
+  if (flags.length > 0) commands.push(['link', 'set', 'dev', pair.hostName, 'type', 'bridge_slave', ...flags]);
+  // The host takes no announcement of a new MAC address for a second.
+  const cidrs = addressing.addresses.map(({ cidr }) => cidr);
+  return [...commands, ...planForgetting(cidrs, holder ?? config.bridge)];
+}
+
+/** Who had an address before is remembered by the host, on `holder`, the link that has the gateway addresses. */
+export function planForgetting(cidrs: readonly Cidr[], holder: string): IpCommand[] {
+  return cidrs.map(({ ip }) => ['neigh', 'flush', 'to', ip.text, 'dev', holder]);
 }
 
 /** Router advertisements are for hosts, not for a bridge port. */
@@ -64,14 +78,21 @@ export function planHostSysctls({ pair }: Attachment): Sysctl[] {
   return [{ name: `net/ipv6/conf/${pair.hostName}/accept_ra`, value: '0', required: false }];
 }
 
+/** Off: IPAM hands out each address once, and a tentative one loses the first packets. */
+function planDad({ config, ifname }: Attachment): Sysctl[] {
+  const names = config.enableDad ? ['enhanced_dad', 'accept_dad'] : ['accept_dad'];
+  const value = config.enableDad ? '1' : '0';
+  return names.map((name) => ({ name: `net/ipv6/conf/${ifname}/${name}`, value, required: false }));
+}
+
 /** Settings inside the container that have to be right before its link comes up. */
-export function planContainerSysctls({ ifname, addressing }: Attachment): Sysctl[] {
+export function planContainerSysctls(attachment: Attachment): Sysctl[] {
+  const { ifname, addressing } = attachment;
   // Layer 2 only: what the link does with addresses is for whoever gives it some.
   if (addressing.addresses.length === 0) return [];
   const hasIpv6 = addressing.addresses.some(({ cidr }) => cidr.ip.family === 6);
   const always: Sysctl[] = [
-    // No duplicate address detection: IPAM hands out each address once, and a tentative one loses the first packets.
-    { name: `net/ipv6/conf/${ifname}/accept_dad`, value: '0', required: false },
+    ...planDad(attachment),
     { name: `net/ipv4/conf/${ifname}/arp_notify`, value: '1', required: false },
   ];
   if (!hasIpv6) return always;
@@ -86,7 +107,8 @@ export function planContainerSysctls({ ifname, addressing }: Attachment): Sysctl
 }
 
 /** Addresses, then the link, then routes, in the reference's order: a route needs its link up. */
-export function planContainerBatch({ ifname, addressing }: Attachment): IpCommand[] {
+export function planContainerBatch({ config, ifname, addressing }: Attachment): IpCommand[] {
+  if (config.staysDown) return [];
   const { addresses, routes } = addressing;
   return [
     ...addresses.map(({ cidr }) => ['addr', 'add', formatCidr(cidr), ...broadcast(cidr), 'dev', ifname]),
@@ -122,13 +144,15 @@ function planRoute(route: Route, gateway: string | undefined, ifname: string): s
   ];
 }
 
-/** Interfaces: the bridge, the host's end, the container's end; every address is on the third. */
-export function planResult({ config, ifname, netns, pair, addressing }: Attachment, bridgeMac: string): Result {
+/** Interfaces: the bridge, the host's end, the container's end, a VLAN's gateway; every address is on the third. */
+export function planResult(attachment: Attachment, { mac, gateway }: Made): Result {
+  const { config, ifname, netns, pair, addressing } = attachment;
   return {
     interfaces: [
-      { name: config.bridge, mac: bridgeMac },
+      { name: config.bridge, mac },
       { name: pair.hostName, mac: pair.hostMac },
       { name: ifname, mac: pair.containerMac, sandbox: netns },
+      ...(gateway === undefined ? [] : [{ name: gateway.name, mac: gateway.mac }]),
     ],
     ips: addressing.addresses.map(({ cidr, gateway }) => ({
       address: formatCidr(cidr),

@@ -20,10 +20,12 @@ export function requireReady(call: Call, config: BridgeConfig): void {
   }
 }
 
-function requireTools({ ipMasq, ipMasqBackend }: BridgeConfig): void {
-  if (findTool('ip') === undefined) {
-    throw new CniError(code.pluginNotAvailable, 'cannot find ip', {
-      details: 'install the package iproute2 on this node',
+function requireTools({ ipMasq, ipMasqBackend, vlans, macSpoofCheck }: BridgeConfig): void {
+  const needed = ['ip', ...(vlans === undefined ? [] : ['bridge']), ...(macSpoofCheck ? ['nft'] : [])];
+  const missing = needed.filter((tool) => findTool(tool) === undefined);
+  if (missing.length > 0) {
+    throw new CniError(code.pluginNotAvailable, `cannot find ${missing.join(', ')}`, {
+      details: 'install the packages iproute2 and, for "macspoofchk", nftables on this node',
     });
   }
   if (ipMasq.length > 0) requireFirewallTools(expectedBackend(ipMasqBackend), { code: code.pluginNotAvailable });

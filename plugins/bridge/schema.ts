@@ -11,6 +11,7 @@ import { BACKENDS } from '../../lib/firewall/backend.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { parseMac } from '../../lib/net/mac.ts';
+import { gatewayName, parseVlans, trunkSchema, type Vlans } from './vlan.ts';
 
 const flag = z._default(z.boolean(), false);
 const texts = z.optional(z.array(z.string()));
@@ -27,12 +28,13 @@ export const bridgeSchema = z.object({
   hairpinMode: flag,
   promiscMode: flag,
   vlan: z._default(z.int(), 0),
-  vlanTrunk: z.optional(z.array(z.unknown())),
+  vlanTrunk: z.optional(trunkSchema),
   preserveDefaultVlan: flag,
   macspoofchk: flag,
   enabledad: flag,
   disableContainerInterface: flag,
   portIsolation: flag,
+  overlap: z._default(z.string(), 'warn'),
   ipamTimeoutSeconds: z._default(z.int().check(z.minimum(1), z.maximum(3600)), 120),
   ipam: z._default(z.object({ type: z._default(z.string(), '') }), { type: '' }),
   dns: z.optional(z.object({ nameservers: texts, domain: z.optional(z.string()), search: texts, options: texts })),
@@ -56,6 +58,17 @@ export interface BridgeConfig {
   readonly mtu: number | undefined;
   readonly hairpinMode: boolean;
   readonly promiscMode: boolean;
+  /** `undefined` where the bridge knows no VLANs. */
+  readonly vlans: Vlans | undefined;
+  /** Drops what the container sends under another MAC address than its own. */
+  readonly macSpoofCheck: boolean;
+  readonly portIsolation: boolean;
+  /** IPv6 duplicate address detection in the container. */
+  readonly enableDad: boolean;
+  /** The container's interface stays down. */
+  readonly staysDown: boolean;
+  /** What becomes of an ADD whose network overlaps with another one of the host. */
+  readonly overlap: 'warn' | 'fail';
   /** '' for a bridge without addresses (layer 2 only). */
   readonly ipamType: string;
   readonly ipamTimeoutMs: number;
@@ -80,6 +93,12 @@ export function parseConfig(call: Call): BridgeConfig {
     mtu: keys.mtu === 0 ? undefined : keys.mtu,
     hairpinMode: keys.hairpinMode,
     promiscMode: keys.promiscMode,
+    vlans: call.verb === 'DEL' ? undefined : parseVlans(keys),
+    macSpoofCheck: keys.macspoofchk,
+    portIsolation: keys.portIsolation,
+    enableDad: keys.enabledad,
+    staysDown: keys.disableContainerInterface,
+    overlap: keys.overlap === 'fail' ? 'fail' : 'warn',
     ipamType: isItself(keys) ? '' : keys.ipam.type,
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
@@ -90,7 +109,6 @@ export function parseConfig(call: Call): BridgeConfig {
 function requirePossible(call: Call, keys: Keys): void {
   requireBridgeName(keys.bridge);
   requireExactIfname(call.ifname);
-  refuseUnsupported(keys);
   requireKnownBackend(keys);
   if (keys.hairpinMode && keys.promiscMode) {
     throw invalid(
@@ -99,6 +117,10 @@ function requirePossible(call: Call, keys: Keys): void {
     );
   }
   if (isItself(keys)) throw invalid('invalid "ipam.type": bridge is no IPAM plugin', 'use one such as host-local');
+  if (!['warn', 'fail'].includes(keys.overlap))
+    throw invalid(`invalid "overlap" ${quoteShort(keys.overlap)}`, 'it is "warn" or "fail"');
+  requireIdleContainer(keys);
+  requireGatewayName(keys);
   requireDescribable(call, keys);
 }
 
@@ -142,24 +164,22 @@ function requireExactIfname(ifname: string): void {
   });
 }
 
-/** Keys of the reference that are not built yet. A key at its default asks for nothing. */
-function refuseUnsupported(keys: Keys): void {
-  const asked = [
-    keys.vlan !== 0 && 'vlan',
-    keys.vlanTrunk !== undefined && 'vlanTrunk',
-    keys.preserveDefaultVlan && 'preserveDefaultVlan',
-    keys.macspoofchk && 'macspoofchk',
-    keys.enabledad && 'enabledad',
-    keys.disableContainerInterface && 'disableContainerInterface',
-    keys.portIsolation && 'portIsolation',
-  ].filter((key) => key !== false);
-  if (asked.length === 0) return;
-  throw new CniError(
-    code.invalidConfig,
-    `cannot do what the bridge configuration asks for: ${asked.join(', ')} is not supported yet`,
-    {
-      details: 'remove the key, or use the reference bridge plugin for this network',
-    },
+function requireIdleContainer({ disableContainerInterface, ipam }: Keys): void {
+  if (!disableContainerInterface || ipam.type === '') return;
+  throw invalid(
+    'cannot use IPAM when DisableContainerInterface flag is set',
+    'an interface that stays down has no addresses: remove "disableContainerInterface" or "ipam.type"',
+  );
+}
+
+/** The gateway of a VLAN is an interface of its own, whose name has to fit as well. */
+function requireGatewayName({ bridge, vlan, isGateway, isDefaultGateway, ipam }: Keys): void {
+  if (vlan === 0 || ipam.type === '' || !(isGateway || isDefaultGateway)) return;
+  const name = gatewayName(bridge, vlan);
+  if (ifnameProblem(name) === undefined) return;
+  throw invalid(
+    `cannot name the gateway of VLAN ${vlan} ${quoteShort(name)}: interface name is too long`,
+    'use a shorter "bridge": an interface name has at most 15 characters',
   );
 }
 

@@ -46,6 +46,7 @@ vi.mock(import('../../../../plugins/bridge/bridge-link.ts'), async (original) =>
   ...(await original()),
   ensureBridge: vi.fn(),
 }));
+vi.mock(import('../../../../plugins/bridge/first-use.ts'), () => ({ warnAtFirstUse: vi.fn() }));
 vi.mock(import('../../../../plugins/bridge/container-link.ts'), async (original) => ({
   ...(await original()),
   allAddresses: vi.fn(() => [cidr('10.2.0.5/24')]),
@@ -119,9 +120,9 @@ beforeEach(() => {
     });
   vi.mocked(ensureBridge)
     .mockReset()
-    .mockImplementation(() => {
+    .mockImplementation(async () => {
       step('bridge');
-      return '02:00:00:00:00:0b';
+      return { mac: '02:00:00:00:00:0b', gateway: undefined };
     });
   vi.mocked(deleteLink)
     .mockReset()
@@ -248,8 +249,24 @@ describe('DEL', () => {
     log = [];
     await bridge.del(call());
     expect(log).toEqual(['delete veth', ...rules, 'ipam DEL']);
-    expect(deleteLink).toHaveBeenCalledWith(name);
+    expect(deleteLink).toHaveBeenCalledWith(name, []);
     expect(recorded()).toBe('none');
+  });
+
+  test('lets the bridge and the gateways of its VLANs forget the addresses with the link', async () => {
+    vi.mocked(linkNames).mockReturnValue(new Set(['lo', 'veth1', 'cni0', 'cni0.5', 'cni0.x', 'cni1']));
+    await bridge.del(call({ prevResult }, 'c20'));
+    expect(deleteLink).toHaveBeenCalledWith('veth1', [
+      ['neigh', 'flush', 'to', '10.1.0.5', 'dev', 'cni0'],
+      ['neigh', 'flush', 'to', '10.1.0.5', 'dev', 'cni0.5'],
+    ]);
+  });
+
+  test('leaves the gateway of a VLAN alone, which prevResult names as well', async () => {
+    const interfaces = [...prevResult.interfaces, { name: 'cni0.5', mac: '02:00:00:00:00:01' }];
+    vi.mocked(linkNames).mockReturnValue(new Set(['lo', 'cni0', 'cni0.5']));
+    await bridge.del(call({ prevResult: { ...prevResult, interfaces } }, 'c21'));
+    expect(deleteLink).not.toHaveBeenCalled();
   });
 
   test('keeps the record when a step failed', async () => {

@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'vitest';
 import type { Result } from '../../../../lib/cni/result.ts';
 import type { LinkInfo, RouteInfo } from '../../../../lib/iproute2/show.ts';
-import { type Expected, findProblem, type Seen } from '../../../../plugins/bridge/check.ts';
+import { findProblem } from '../../../../plugins/bridge/check.ts';
+import type { Expected, Seen } from '../../../../plugins/bridge/check-subject.ts';
 import { planResult } from '../../../../plugins/bridge/plan.ts';
 import { attachmentOf, link, netns, owner, pair } from './fixtures.ts';
 
@@ -26,7 +27,7 @@ const expected: Expected = {
   firewalls: ['iptables'],
   ifname: 'eth0',
   netns,
-  result: planResult(attachment, BRIDGE_MAC),
+  result: planResult(attachment, { mac: BRIDGE_MAC, gateway: undefined }),
 };
 
 const bridge = link('cni0', { address: BRIDGE_MAC, addresses: ['10.1.0.1/24', 'fd00::1/64', 'fe80::1/64'] });
@@ -59,6 +60,8 @@ const healthy: Seen = {
   containerRoutes: ROUTES,
   forwarding: { 4: true, 6: true },
   missingRules: [],
+  vlans: new Map(),
+  missingSpoofRule: undefined,
 };
 
 function links(...all: LinkInfo[]): Seen['hostLinks'] {
@@ -227,13 +230,19 @@ describe('findProblem() names', () => {
 
 test('findProblem() asks a layer 2 bridge for links only', () => {
   const layer2 = attachmentOf({}, {});
-  const given = { ...expected, config: layer2.config, result: planResult(layer2, BRIDGE_MAC) };
+  const given = {
+    ...expected,
+    config: layer2.config,
+    result: planResult(layer2, { mac: BRIDGE_MAC, gateway: undefined }),
+  };
   const seen: Seen = {
     hostLinks: links({ ...bridge, addr_info: [] }, { ...port, linkinfo: {} }),
     containerLink: { ...inside, addr_info: [] },
     containerRoutes: [],
     forwarding: { 4: false, 6: false },
     missingRules: [],
+    vlans: new Map(),
+    missingSpoofRule: undefined,
   };
   expect(findProblem(given, seen)).toBeUndefined();
 });

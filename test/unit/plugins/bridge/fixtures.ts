@@ -35,6 +35,14 @@ export const pair = {
   containerMac: '02:00:00:00:00:02',
 };
 
+/** For links that have to be made. */
+export const names = {
+  bridgeMac: '02:00:00:00:00:aa',
+  gatewayMac: '02:00:00:00:00:bb',
+  port: 'vetha0b0c0d0',
+  portMac: '02:00:00:00:00:cc',
+};
+
 export const netns = '/run/netns/pod';
 
 /** The attachment that `keys` and the IPAM plugin's `result` make. */

@@ -36,9 +36,37 @@ describe('planHostBatch()', () => {
         'link set dev veth01020304 type bridge_slave hairpin on',
       ],
     ],
+    [
+      'isolated from other ports',
+      { portIsolation: true },
+      [
+        `${near} txqueuelen 0 master cni0 up ${far} netns /proc/9/fd/5`,
+        'link set dev veth01020304 type bridge_slave isolated on',
+      ],
+    ],
+    [
+      'with hairpin and isolated, in one line',
+      { hairpinMode: true, portIsolation: true },
+      [
+        `${near} txqueuelen 0 master cni0 up ${far} netns /proc/9/fd/5`,
+        'link set dev veth01020304 type bridge_slave hairpin on isolated on',
+      ],
+    ],
   ])('%s', (_what, keys, expected) => {
     expect(lines(planHostBatch(attachmentOf(keys, {}), '/proc/9/fd/5'))).toEqual(expected);
   });
+});
+
+test('planHostBatch() lets the link with the gateway addresses forget who had the address before', () => {
+  const attachment = attachmentOf({ vlan: 5 }, { ips: [v4, v6] });
+  expect(lines(planHostBatch(attachment, '/proc/9/fd/5', 'cni0.5')).slice(1)).toEqual([
+    'neigh flush to 10.1.0.5 dev cni0.5',
+    'neigh flush to fd00::5 dev cni0.5',
+  ]);
+  expect(lines(planHostBatch(attachment, '/proc/9/fd/5')).slice(1)).toEqual([
+    'neigh flush to 10.1.0.5 dev cni0',
+    'neigh flush to fd00::5 dev cni0',
+  ]);
 });
 
 test('planHostSysctls() refuses router advertisements on the port', () => {
@@ -69,6 +97,19 @@ describe('planContainerSysctls()', () => {
       expected,
     );
   });
+});
+
+test('planContainerSysctls() turns duplicate address detection on where it is asked for', () => {
+  const sysctls = planContainerSysctls(attachmentOf({ enabledad: true }, { ips: [v6] }));
+  const dad = sysctls.filter(({ name }) => name.endsWith('_dad'));
+  expect(dad.map(({ name, value, required }) => `${name}=${value} ${required}`)).toEqual([
+    'net/ipv6/conf/eth0/enhanced_dad=1 false',
+    'net/ipv6/conf/eth0/accept_dad=1 false',
+  ]);
+});
+
+test('planContainerBatch() leaves the link down where that is asked for', () => {
+  expect(planContainerBatch(attachmentOf({ disableContainerInterface: true }, {}))).toEqual([]);
 });
 
 describe('planContainerBatch()', () => {
@@ -134,6 +175,7 @@ describe('planContainerBatch()', () => {
 });
 
 describe('planResult()', () => {
+  const made = { mac: '02:00:00:00:00:0b', gateway: undefined };
   const interfaces = [
     { name: 'cni0', mac: '02:00:00:00:00:0b' },
     { name: 'veth01020304', mac: '02:00:00:00:00:01' },
@@ -142,7 +184,7 @@ describe('planResult()', () => {
   test('has the bridge, the host end and the container end, which holds every address', () => {
     const dns = { nameservers: ['10.1.0.1'] };
     const attachment = attachmentOf({ isDefaultGateway: true }, { ips: [v4, { address: 'fd00::5/64' }], dns });
-    expect(planResult(attachment, '02:00:00:00:00:0b')).toEqual({
+    expect(planResult(attachment, made)).toEqual({
       interfaces,
       ips: [
         { address: '10.1.0.5/24', gateway: '10.1.0.1', interface: 2 },
@@ -155,7 +197,12 @@ describe('planResult()', () => {
       dns,
     });
   });
+  test('has the gateway of a VLAN as its fourth interface', () => {
+    const gateway = { name: 'cni0.5', mac: '02:00:00:00:00:0c' };
+    const { interfaces: found } = planResult(attachmentOf({ vlan: 5 }, { ips: [v4] }), { ...made, gateway });
+    expect(found).toEqual([...interfaces, gateway]);
+  });
   test('of a layer 2 bridge has interfaces only', () => {
-    expect(planResult(attachmentOf({}, {}), '02:00:00:00:00:0b')).toEqual({ interfaces, ips: [], routes: [], dns: {} });
+    expect(planResult(attachmentOf({}, {}), made)).toEqual({ interfaces, ips: [], routes: [], dns: {} });
   });
 });

@@ -16,6 +16,12 @@ const DEFAULTS = {
   mtu: undefined,
   hairpinMode: false,
   promiscMode: false,
+  vlans: undefined,
+  macSpoofCheck: false,
+  portIsolation: false,
+  enableDad: false,
+  staysDown: false,
+  overlap: 'warn',
   ipamType: '',
   ipamTimeoutMs: 120_000,
   dns: undefined,
@@ -57,6 +63,19 @@ describe('parseConfig() makes of', () => {
     ],
     [{ ipMasqBackend: 'pf' }, {}],
     [{ vlan: 0, macspoofchk: false, portIsolation: false, enabledad: false }, {}],
+    [
+      { macspoofchk: true, portIsolation: true },
+      { macSpoofCheck: true, portIsolation: true },
+    ],
+    [
+      { enabledad: true, disableContainerInterface: true },
+      { enableDad: true, staysDown: true },
+    ],
+    [{ overlap: 'fail' }, { overlap: 'fail' }],
+    [{ vlan: 5 }, { vlans: { native: 5, trunk: [], keepsDefault: false } }],
+    [{ vlan: 4094, preserveDefaultVlan: true }, { vlans: { native: 4094, trunk: [], keepsDefault: true } }],
+    [{ vlanTrunk: [] }, { vlans: { native: 0, trunk: [], keepsDefault: false } }],
+    [{ preserveDefaultVlan: true }, {}],
     [{ unknown: 1, capabilities: { mac: true } }, {}],
   ])('%j', (keys, expected) => {
     expect(configured(keys)).toEqual({ ...DEFAULTS, ...expected });
@@ -107,35 +126,6 @@ describe('the MAC address', () => {
   });
 });
 
-const UNSUPPORTED = [
-  ['vlan', 5, 'vlan'],
-  ['vlan', -1, 'vlan'],
-  ['vlanTrunk', [], 'vlanTrunk'],
-  ['vlanTrunk', [{ id: 5 }], 'vlanTrunk'],
-  ['preserveDefaultVlan', true, 'preserveDefaultVlan'],
-  ['macspoofchk', true, 'macspoofchk'],
-  ['enabledad', true, 'enabledad'],
-  ['disableContainerInterface', true, 'disableContainerInterface'],
-  ['portIsolation', true, 'portIsolation'],
-] as const;
-
-describe('a key that is not supported yet', () => {
-  test.each(UNSUPPORTED)('%s: %j is refused, but never keeps a DEL from its work', (key, value, named) => {
-    for (const verb of ['ADD', 'CHECK', 'GC', 'STATUS'] as const) {
-      expect(() => configured({ [key]: value }, verb)).toThrow(
-        expect.objectContaining({
-          code: code.invalidConfig,
-          message: `cannot do what the bridge configuration asks for: ${named} is not supported yet`,
-        }),
-      );
-    }
-    expect(configured({ [key]: value }, 'DEL')).toEqual(DEFAULTS);
-  });
-  test('is told with all others', () => {
-    expect(() => configured({ vlan: 5, portIsolation: true })).toThrow(/asks for: vlan, portIsolation is not/);
-  });
-});
-
 describe('what ADD refuses for its values does not keep a DEL from its work', () => {
   const both = 'cannot set hairpin mode and promiscuous mode at the same time';
   test.each([
@@ -146,6 +136,26 @@ describe('what ADD refuses for its values does not keep a DEL from its work', ()
     [{ bridge: 'br%d' }, 'invalid "bridge" "br%d": it contains %'],
     [{ ipam: { type: 'bridge' } }, 'invalid "ipam.type": bridge is no IPAM plugin'],
     [{ runtimeConfig: { mac: 'x' } }, /^cannot use MAC address "x"/],
+    [{ overlap: 'maybe' }, 'invalid "overlap" "maybe"'],
+    [{ vlan: -1 }, 'invalid VLAN ID -1 (must be between 0 and 4094)'],
+    [{ vlan: 4095 }, 'invalid VLAN ID 4095 (must be between 0 and 4094)'],
+    [{ vlanTrunk: [{ minID: 0, maxID: 5 }] }, 'incorrect trunk minID parameter'],
+    [{ vlanTrunk: [{ minID: 4095, maxID: 5 }] }, 'incorrect trunk minID parameter'],
+    [{ vlanTrunk: [{ minID: 1, maxID: 4095 }] }, 'incorrect trunk maxID parameter'],
+    [{ vlanTrunk: [{ minID: 1, maxID: 0 }] }, 'incorrect trunk maxID parameter'],
+    [{ vlanTrunk: [{ minID: 6, maxID: 5 }] }, 'minID is greater than maxID in trunk parameter'],
+    [{ vlanTrunk: [{ maxID: 5 }] }, 'minID and maxID should be configured simultaneously, minID is missing'],
+    [{ vlanTrunk: [{ minID: 5, id: 7 }] }, 'minID and maxID should be configured simultaneously, maxID is missing'],
+    [{ vlanTrunk: [{ id: 0 }] }, 'incorrect trunk id parameter'],
+    [{ vlanTrunk: [{ id: 4095 }] }, 'incorrect trunk id parameter'],
+    [
+      { disableContainerInterface: true, ipam: { type: 'host-local' } },
+      'cannot use IPAM when DisableContainerInterface flag is set',
+    ],
+    [
+      { bridge: 'a-long-name', vlan: 4000, isGateway: true, ipam: { type: 'host-local' } },
+      'cannot name the gateway of VLAN 4000 "a-long-name.4000": interface name is too long',
+    ],
   ])('%j', (keys, message) => {
     const matched = typeof message === 'string' ? message : expect.stringMatching(message);
     const expected = expect.objectContaining({ code: code.invalidConfig, message: matched });
@@ -173,6 +183,8 @@ describe('what has the wrong form is refused by every verb', () => {
     [{ dns: { search: 'a' } }, '"dns.search": must be a list, not "a"'],
     [{ ipamTimeoutSeconds: 0 }, '"ipamTimeoutSeconds": must be at least 1, not 0'],
     [{ vlan: 'x' }, '"vlan": must be a number, not "x"'],
+    [{ vlanTrunk: 'x' }, '"vlanTrunk": must be a list, not "x"'],
+    [{ overlap: 5 }, '"overlap": must be a string, not 5'],
   ])('%j', (keys, message) => {
     for (const verb of ['ADD', 'CHECK', 'DEL', 'GC', 'STATUS'] as const) {
       expect(() => configured(keys, verb)).toThrow(

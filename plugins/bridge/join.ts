@@ -1,0 +1,45 @@
+/** The host's side of an ADD: the bridge, the pair on it, its VLANs and flags; nobody heals the bridge meanwhile. */
+import { deleteLink } from '../../lib/attachment/host-link.ts';
+import { storeOf } from '../../lib/attachment/of-call.ts';
+import type { Call } from '../../lib/cni/plugin.ts';
+import type { Transaction } from '../../lib/cni/transaction.ts';
+import { runBatch } from '../../lib/iproute2/batch.ts';
+import type { Cidr } from '../../lib/net/ip.ts';
+import { addSpoofCheck, removeSpoofChecks } from '../../lib/nft/mac-spoof.ts';
+import { ensureBridge, type Made } from './bridge-link.ts';
+import { lockBridge } from './bridge-lock.ts';
+import { livingPorts } from './living-ports.ts';
+import { type Attachment, planHostBatch, planHostSysctls } from './plan.ts';
+import { applySysctls } from './sysctls.ts';
+import { joinVlans } from './vlan-port.ts';
+
+export interface Joining {
+  readonly attachment: Attachment;
+  readonly gateways: readonly Cidr[];
+  /** Leads to the container's namespace, for `ip`. */
+  readonly netnsPath: string;
+}
+
+/** The container's link is there afterwards, and down. Throws. */
+export async function joinBridge(call: Call, tx: Transaction, joining: Joining): Promise<Made> {
+  const { attachment, gateways, netnsPath } = joining;
+  const { config, pair } = attachment;
+  using lock = await lockBridge(call.host, config.bridge);
+  const around = {
+    livingPorts: () => livingPorts(storeOf(call), config.bridge),
+    makeExclusive: () => lock.makeExclusive(),
+    warn: call.host.warn,
+  };
+  const made = await tx.step(() => ensureBridge(config, gateways, around));
+  tx.onFailure('delete the veth pair', () => deleteLink(pair.hostName));
+  await tx.step(() => {
+    runBatch(planHostBatch(attachment, netnsPath, made.gateway?.name));
+    applySysctls(planHostSysctls(attachment));
+  });
+  if (config.vlans !== undefined) await tx.step(() => joinVlans(config, pair.hostName, made.gateway));
+  if (config.macSpoofCheck) {
+    tx.onFailure('remove the rules against spoofed MAC addresses', () => removeSpoofChecks([call]));
+    await tx.step(() => addSpoofCheck({ ...call, port: pair.hostName, mac: pair.containerMac }));
+  }
+  return made;
+}
