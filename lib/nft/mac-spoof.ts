@@ -142,21 +142,20 @@ const JUMP = /^iifname "([^"]+)" jump (cni-br-iface-[\w.-]+) comment "macspoofch
 
 /** The first rule of `check` that is not there, `undefined` when all are. Throws ToolError. */
 export function missingSpoofRule(check: SpoofCheck): string | undefined {
-  const { chain, macChain } = chainsOf(check);
-  const listed = list([BASE, chain, macChain]);
-  const texts = new Set(listed?.map(({ text }) => text));
-  return rulesOf(check).find(({ rule }) => !texts.has(rule))?.rule;
+  const rules = rulesOf(check);
+  // The whole table: nft 1.0.6 cannot list two chains in one run.
+  const texts = new Set(list('table', TABLE)?.map(({ text }) => text));
+  return rules.find(({ rule }) => !texts.has(rule))?.rule;
 }
 
 function listBase(): ListedRule[] | undefined {
-  return list([BASE]);
+  return list('chain', `${TABLE} ${BASE}`);
 }
 
-/** `undefined` when one of the chains, or the table, is not there. */
-function list(chains: readonly string[]): ListedRule[] | undefined {
+/** `undefined` when it is not there. */
+function list(kind: 'chain' | 'table', name: string): ListedRule[] | undefined {
   try {
-    const input = chains.map((chain) => `list chain ${TABLE} ${chain}\n`).join('');
-    return parseRules(run('nft', ['-a', '-f', '-'], { input }));
+    return parseRules(run('nft', ['-a', 'list', kind, ...name.split(' ')]));
   } catch (error) {
     if (error instanceof ToolError && error.stderr.includes('No such file or directory')) return undefined;
     throw error;
