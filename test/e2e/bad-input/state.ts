@@ -20,10 +20,13 @@ export const badState: BadCall[] = [
     names: /cni0.*not a bridge/,
   },
   {
-    what: 'a bridge with another address',
+    what: 'a bridge with another address and a living port',
     prepare: async ({ world }) => {
-      await world.node.run('ip', 'link', 'add', 'cni0', 'type', 'bridge');
-      await world.node.run('ip', 'address', 'add', '10.99.0.1/24', 'dev', 'cni0');
+      const ip = (...words: string[]) => world.node.run('ip', ...words);
+      await ip('link', 'add', 'cni0', 'type', 'bridge');
+      await ip('address', 'add', '10.99.0.1/24', 'dev', 'cni0');
+      await ip('link', 'add', 'port0', 'master', 'cni0', 'up', 'type', 'veth', 'peer', 'name', 'port1');
+      await ip('link', 'set', 'port1', 'up');
     },
     code: 101,
     names: '10.99.0.1',
@@ -114,9 +117,9 @@ export const badTools: BadCall[] = (
     ['ip is missing', { fault: 'missing', tools: ['ip'] }, 'bridge', /cannot find ip.*iproute2/],
     ['ip fails', { fault: 'fail', tools: ['ip'] }, 'bridge', /broken by the test/],
     ['ip fails half-way', { fault: 'half', tools: ['ip'] }, 'bridge', /broken by the test/],
-    ['iptables is missing', { fault: 'missing', tools: ['iptables'] }, 'bridge', /cannot find iptables/],
+    ['every firewall is missing', { fault: 'missing', tools: ['iptables', 'nft'] }, 'bridge', /iptables.*nft/],
     ['iptables fails', { fault: 'fail', tools: ['iptables-restore'] }, 'bridge', /broken by the test/],
-    ['iptables is missing', { fault: 'missing', tools: ['iptables'] }, 'portmap', /cannot find iptables/],
+    ['every firewall is missing', { fault: 'missing', tools: ['iptables', 'nft'] }, 'portmap', /iptables.*nft/],
     ['iptables fails', { fault: 'fail', tools: ['iptables-restore'] }, 'portmap', /broken by the test/],
     ['ip is missing', { fault: 'missing', tools: ['ip'] }, 'loopback', /cannot find ip.*iproute2/],
   ] as const

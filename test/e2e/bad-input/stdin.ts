@@ -87,21 +87,24 @@ export const badRanges: BadCall[] = (
   })),
 );
 
-/** Not silently ignored: a network would lack what was asked for. */
-export const unsupportedKeys: BadCall[] = [
+/** Values that a plugin's keys cannot have. */
+export const badKeys: BadCall[] = [
   ...(
     [
-      ['vlan', 5],
-      ['vlanTrunk', [{ id: 5 }]],
-      ['macspoofchk', true],
-      ['portIsolation', true],
-      ['ipMasqBackend', 'pf'],
+      [{ vlan: 4095 }, 'vlan'],
+      [{ vlan: -1 }, 'vlan'],
+      [{ vlanTrunk: [{ minID: 9, maxID: 3 }] }, 'minID'],
+      [{ vlanTrunk: [{ id: 0 }] }, 'trunk'],
+      [{ disableContainerInterface: true }, 'DisableContainerInterface'],
+      [{ ipMasq: 'v5' }, 'ipMasq'],
+      [{ ipMasqBackend: 'pf' }, 'pf'],
+      [{ overlap: 'ignore' }, 'overlap'],
     ] as const
-  ).map(([key, value]) => ({
-    what: `"${key}": ${JSON.stringify(value)}`,
-    spoil: (s: Scene) => ({ config: good(s, { [key]: value }) }),
+  ).map(([keys, names]) => ({
+    what: JSON.stringify(keys),
+    spoil: (s: Scene) => ({ config: good(s, keys) }),
     code: 7,
-    names: key,
+    names,
   })),
   {
     what: 'portmap with "backend": "pf"',
