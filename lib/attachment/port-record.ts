@@ -45,10 +45,10 @@ const ruleWord = z.string().check(z.regex(/^[^\n\r\0]+$/));
 
 const recordSchema = z.object({
   version: z.union([z.literal(1), z.literal(2)]),
-  backend: z._default(z.enum(BACKENDS), 'iptables'),
   network: z.string(),
   containerId: z.string(),
   ifname: z.string(),
+  backend: z._default(z.enum(BACKENDS), 'iptables'),
   targets: z.object({ 4: target, 6: target }),
   mappings: z.array(
     z.object({

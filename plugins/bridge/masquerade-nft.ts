@@ -62,7 +62,8 @@ function ruleFor(cidr: Cidr): string {
 }
 
 /** Pure: what masquerading of `addresses` lacks. */
-export function findMissing(owner: Owner, addresses: readonly Cidr[], { rules }: NftListing): string[] {
+export function findMissing(owner: Owner, addresses: readonly Cidr[], { chains, rules }: NftListing): string[] {
+  if (chains.size === 0) return [`since table ${MASQUERADE_TABLE} is gone`];
   const wanted = [
     ...SHARED.map((text) => ({ chain: POSTROUTING, text })),
     ...addresses.map((cidr) => ({ chain: MASQ_CHECKS, text: ruleFor(cidr) })),

@@ -139,7 +139,10 @@ function configuredBackend({ ipMasqBackend }: Keys): Choice | undefined {
 function requireKnownBackend({ ipMasq, ipMasqBackend }: Keys): void {
   const isKnown = ['', ...BACKENDS].includes(ipMasqBackend);
   if (isKnown || ipMasq === false) return;
-  throw invalid(`unknown ipmasq backend ${JSON.stringify(ipMasqBackend)}`, 'known are "iptables" and "nftables"');
+  throw invalid(
+    `unknown ipmasq backend ${JSON.stringify(ipMasqBackend)}`,
+    '"ipMasqBackend" may be "iptables" or "nftables"',
+  );
 }
 
 /** The delegate gets the same configuration, so it would delegate to itself without end. */

@@ -52,24 +52,38 @@ export function breakTools(world: World, broken: BrokenTools): Breakage {
     chmodSync(fake, broken.fault === 'missing' ? 0o600 : 0o755);
     return `mount --bind '${fake}' '${path}'`;
   });
-  const script = [...mounts, 'exec "$@"'].join(' && ');
   const log = `${folder}/calls`;
   return {
-    wrap: (command) => [
-      '/usr/bin/unshare',
-      '--mount',
-      '--propagation',
-      'private',
-      // Not bash: with a socket on stdin it would read root's ~/.bashrc.
-      '/bin/sh',
-      '-c',
-      script,
-      'sh',
-      ...command,
-    ],
+    wrap: inMountNamespace(mounts),
     fired: () => existsSync(`${folder}/fired`),
     calls: () => (existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n') : []),
   };
+}
+
+export interface Firewalls {
+  readonly nft?: boolean;
+  readonly iptables?: 'nft' | 'legacy';
+}
+
+/** For `wrap` of a call: a host that has these firewalls' tools and no others. */
+export function hostWith(world: World, { nft = false, iptables }: Firewalls): Breakage['wrap'] {
+  const none = `${world.folder}/none`;
+  writeFileSync(none, '', { mode: 0o600 });
+  const multi = realpathSync('/usr/sbin/iptables-restore');
+  const legacy = realpathSync('/usr/sbin/iptables-legacy');
+  const mounts = [
+    ...(nft ? [] : [[none, '/usr/sbin/nft']]),
+    ...(iptables === undefined ? [[none, multi]] : []),
+    ...(iptables === 'legacy' && multi !== legacy ? [[legacy, multi]] : []),
+  ];
+  return inMountNamespace(mounts.map(([from, to]) => `mount --bind '${from}' '${to}'`));
+}
+
+/** Not bash: with a socket on stdin it would read root's ~/.bashrc. */
+function inMountNamespace(mounts: readonly string[]): Breakage['wrap'] {
+  const script = [...mounts, 'exec "$@"'].join(' && ');
+  const enter = ['--mount', '--propagation', 'private', '/bin/sh', '-c', script, 'sh'];
+  return (command) => ['/usr/bin/unshare', ...enter, ...command];
 }
 
 function isAffected(path: string, { fault, tools }: BrokenTools): boolean {

@@ -117,9 +117,19 @@ export const badTools: BadCall[] = (
     ['ip is missing', { fault: 'missing', tools: ['ip'] }, 'bridge', /cannot find ip.*iproute2/],
     ['ip fails', { fault: 'fail', tools: ['ip'] }, 'bridge', /broken by the test/],
     ['ip fails half-way', { fault: 'half', tools: ['ip'] }, 'bridge', /broken by the test/],
-    ['every firewall is missing', { fault: 'missing', tools: ['iptables', 'nft'] }, 'bridge', /iptables.*nft/],
+    [
+      'both firewalls are missing',
+      { fault: 'missing', tools: ['iptables', 'nft'] },
+      'bridge',
+      /neither iptables nor nftables.*install the package/,
+    ],
     ['iptables fails', { fault: 'fail', tools: ['iptables-restore'] }, 'bridge', /broken by the test/],
-    ['every firewall is missing', { fault: 'missing', tools: ['iptables', 'nft'] }, 'portmap', /iptables.*nft/],
+    [
+      'both firewalls are missing',
+      { fault: 'missing', tools: ['iptables', 'nft'] },
+      'portmap',
+      /neither iptables nor nftables.*install the package/,
+    ],
     ['iptables fails', { fault: 'fail', tools: ['iptables-restore'] }, 'portmap', /broken by the test/],
     ['ip is missing', { fault: 'missing', tools: ['ip'] }, 'loopback', /cannot find ip.*iproute2/],
   ] as const

@@ -37,19 +37,26 @@ const whole: readonly NftRule[] = [
 ];
 
 describe('findMissing()', () => {
+  const chains = new Set(['masq_checks', 'postrouting']);
+
+  test('all of it', () => {
+    const gone = { chains: new Set<string>(), rules: [] };
+    expect(findMissing(owner, both, gone)).toEqual(['since table inet cni_plugins_masquerade is gone']);
+  });
+
   test('nothing when all is there', () => {
-    expect(findMissing(owner, both, { chains: new Set(), rules: whole })).toEqual([]);
+    expect(findMissing(owner, both, { chains, rules: whole })).toEqual([]);
   });
 
   test.each(whole)('$text', ({ handle, chain, text }) => {
     const rules = whole.filter((rule) => rule.handle !== handle);
-    expect(findMissing(owner, both, { chains: new Set(), rules })).toEqual([
+    expect(findMissing(owner, both, { chains, rules })).toEqual([
       `in chain ${chain} of table inet cni_plugins_masquerade: ${text}`,
     ]);
   });
 
   test("another interface's rule is none of ours", () => {
-    expect(findMissing({ ...owner, ifname: 'net1' }, both, { chains: new Set(), rules: whole })).toHaveLength(2);
+    expect(findMissing({ ...owner, ifname: 'net1' }, both, { chains, rules: whole })).toHaveLength(2);
   });
 
   test('a network of one address has no length, as nft prints it', () => {
@@ -57,7 +64,7 @@ describe('findMissing()', () => {
       ...whole,
       { chain: 'masq_checks', handle: 12, comment: note, text: 'ip saddr 10.1.0.5 ip daddr != 10.1.0.5 masquerade' },
     ];
-    expect(findMissing(owner, [cidr('10.1.0.5/32')], { chains: new Set(), rules })).toEqual([]);
+    expect(findMissing(owner, [cidr('10.1.0.5/32')], { chains, rules })).toEqual([]);
   });
 });
 
