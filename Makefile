@@ -1,7 +1,7 @@
 # nodecni. Each target installs what it needs by itself; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench install clean npm root
+.PHONY: help build demo test check bench readme install clean npm root
 MAKEFLAGS += --no-print-directory
 
 CNI_BIN_DIR ?= /opt/cni/bin
@@ -33,6 +33,9 @@ check: npm ## format, lint, import cycles, types, unit tests (no root)
 
 bench: build ## measure start-up, and ADD and DEL among 20,000 leases, next to the Go plugins (BENCH=--json for machines)
 	@$(NODE) test/bench/bench.ts $(BENCH)
+
+readme: npm ## write the table of differences into README.md, from test/interop/differences.ts
+	@$(NODE) test/support/readme-differences.ts --write
 
 install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
 	@$(NODE) lib/sea/install.ts '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'

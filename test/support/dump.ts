@@ -5,7 +5,6 @@
 
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { exec } from './process.ts';
 import type { Namespace, World } from './world.ts';
 
 export interface Dump {
@@ -34,7 +33,7 @@ const KEPT = /^(lock|last_reserved_ip\..*|folder-seen|owners)$/;
 export async function dump(world: World): Promise<Dump> {
   const present = [world.node, ...world.pods].filter(({ path }) => isNamespace(path));
   const entries = present.map(async (namespace) => [namespace.name, await dumpNamespace(namespace)] as const);
-  const files = [world.dataDir, ...STATE_FOLDERS].flatMap((folder) => [...walk(folder)]);
+  const files = [world.dataDir, world.stateDir, ...STATE_FOLDERS].flatMap((folder) => [...walk(folder)]);
   const contents = files.map((path) => [path, readFileSync(path, 'utf8')] as const);
   return { namespaces: Object.fromEntries(await Promise.all(entries)), files: Object.fromEntries(contents) };
 }
@@ -62,24 +61,36 @@ interface Route {
   readonly type?: string;
 }
 
+const SAVE_RULES = 'iptables-save; ip6tables-save';
+
+const COMMANDS = {
+  links: 'ip -json -details address',
+  ipv4: 'ip -json -details -4 route show table all',
+  ipv6: 'ip -json -details -6 route show table all',
+  rules: SAVE_RULES,
+  nftables: 'nft list ruleset 2>/dev/null',
+};
+
 export async function dumpNamespace(namespace: Namespace): Promise<NamespaceDump> {
-  const [links, routes4, routes6, rules, nftables] = await Promise.all([
-    namespace.ip<Link>('address'),
-    namespace.ip<Route>('-4', 'route', 'show', 'table', 'all'),
-    namespace.ip<Route>('-6', 'route', 'show', 'table', 'all'),
-    dumpRules(namespace),
-    dumpNftables(namespace),
-  ]);
+  const seen = await namespace.runEach(COMMANDS);
+  const links = parseObjects<Link>(seen.links);
   const bridges = new Set(links.filter(({ linkinfo }) => linkinfo?.info_kind === 'bridge').map(({ ifname }) => ifname));
   const kept = links.filter(({ ifname }) => !bridges.has(ifname));
-  const routes = [...routes4, ...routes6].filter((route) => !bridges.has(route.dev ?? '') && !isAutomatic(route));
+  const routes = [seen.ipv4, seen.ipv6]
+    .flatMap(parseObjects<Route>)
+    .filter((route) => !bridges.has(route.dev ?? '') && !isAutomatic(route));
   return {
     links: kept.map(describeLink).sort(),
     addresses: kept.flatMap(({ ifname, addr_info }) => describeAddresses(ifname, addr_info ?? [])),
     routes: routes.map((route) => JSON.stringify(route)).sort(),
-    rules,
-    nftables,
+    rules: ownRules(seen.rules).filter((line) => !isShared(line)),
+    nftables: foreignTables(seen.nftables),
   };
+}
+
+/** What `ip -json` printed: nothing at all when there is nothing. */
+export function parseObjects<T>(text: string): T[] {
+  return text.trim() === '' ? [] : (JSON.parse(text) as T[]);
 }
 
 /** What does not change by itself: not the state of the bridge port's timers, for one. */
@@ -106,20 +117,25 @@ const SHARED_RULES = [
   /^-A CNI-HOSTPORT-(SETMARK|MASQ) /,
 ];
 
-async function dumpRules(namespace: Namespace): Promise<string[]> {
-  return (await savedRules(namespace)).filter(
-    (line) => !SHARED_DECLARATION.test(line) && !SHARED_RULES.some((pattern) => pattern.test(line)),
-  );
+function isShared(line: string): boolean {
+  return SHARED_DECLARATION.test(line) || SHARED_RULES.some((pattern) => pattern.test(line));
 }
 
 /** Own chains and rules of all tables and both families, in order. */
 export async function savedRules(namespace: Namespace): Promise<string[]> {
-  const texts = await Promise.all(
-    ['iptables-save', 'ip6tables-save'].map((tool) => namespace.run(`/usr/sbin/${tool}`)),
-  );
-  // Without counters, and without built-in chains: they appear with the first rule and stay.
-  return texts
-    .flatMap((text) => text.split('\n'))
+  return ownRules((await namespace.runEach({ rules: SAVE_RULES })).rules);
+}
+
+/** Every line of the tables that iptables did not make for itself. */
+export async function savedNftables(namespace: Namespace): Promise<string[]> {
+  const { nftables } = await namespace.runEach({ nftables: COMMANDS.nftables });
+  return tablesOf(nftables).flatMap((text) => text.split('\n').filter((line) => line !== ''));
+}
+
+/** Without counters, and without built-in chains: they appear with the first rule and stay. */
+function ownRules(text: string): string[] {
+  return text
+    .split('\n')
     .filter((line) => /^-A |^:\S+ - /.test(line))
     .map(withoutCounters);
 }
@@ -128,40 +144,25 @@ function withoutCounters(line: string): string {
   return line.replace(/ \[\d+:\d+\]$/, '');
 }
 
-async function dumpNftables(namespace: Namespace): Promise<string[]> {
-  const texts = await listNftables(namespace);
-  return texts.flatMap(({ table, text }) => (SHARED_TABLE.test(table) ? ownedLines(table, text) : [text]));
-}
-
-/** Every line of all tables that iptables did not make for itself. */
-export async function savedNftables(namespace: Namespace): Promise<string[]> {
-  return (await listNftables(namespace)).flatMap(({ text }) => text.split('\n').filter((line) => line !== ''));
-}
-
-async function listNftables(namespace: Namespace): Promise<{ table: string; text: string }[]> {
-  const { stdout } = await exec(namespace.enter(['/usr/sbin/nft', 'list', 'tables']));
-  const tables = stdout.split('\n').filter((line) => line !== '' && !/^table ip6? (nat|filter|mangle|raw)$/.test(line));
-  return Promise.all(
-    tables.map(async (table) => ({
-      table,
-      text: await namespace.run('/usr/sbin/nft', 'list', ...asArguments(table)),
-    })),
-  );
-}
-
 /** Tables that stay, empty of containers' rules, and what they hold even then. */
-const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade)$/;
+const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade|bridge nat) /;
 const SHARED_LINE =
-  /^((table|chain) .*\{|\}|comment ".*"|type nat hook .*|fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
+  /^((table|chain) .*\{|\}|comment ".*"|type (nat|filter) hook .*|fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
 
-function ownedLines(table: string, text: string): string[] {
-  const lines = text.split('\n').map((line) => line.trim());
-  return lines.filter((line) => line !== '' && !SHARED_LINE.test(line)).map((line) => `${table}: ${line}`);
+/** A text per table; of shared ones a text per line. */
+function foreignTables(ruleset: string): string[] {
+  return tablesOf(ruleset).flatMap((text) => (SHARED_TABLE.test(text) ? ownedLines(text) : [text]));
 }
 
-function asArguments(table: string): [string, ...string[]] {
-  const [word, ...rest] = table.split(' ');
-  return [word ?? 'table', ...rest];
+/** A text per table, but for those that iptables makes for itself. */
+function tablesOf(ruleset: string): string[] {
+  const tables = ruleset.split(/^(?=table )/m).filter((text) => text.startsWith('table '));
+  return tables.filter((text) => !/^table ip6? (nat|filter|mangle|raw) /.test(text));
+}
+
+function ownedLines(text: string): string[] {
+  const [table = '', ...rest] = text.split('\n').map((line) => line.trim());
+  return rest.filter((line) => line !== '' && !SHARED_LINE.test(line)).map((line) => `${table} ${line}`);
 }
 
 function* walk(folder: string): Generator<string> {
