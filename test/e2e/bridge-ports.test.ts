@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Attached, attach, detach, firstStdin } from '../support/attach.ts';
 import { changesSince, dump, NO_CHANGES } from '../support/dump.ts';
+import { kernelCan, skipForKernel } from '../support/kernel.ts';
 import { type Conflist, type Family, type JsonObject, network, subnets } from '../support/networks.ts';
 import { callPlugin, ours, reference, startPlugin, succeed } from '../support/plugins.ts';
 import { exec, until } from '../support/process.ts';
@@ -254,16 +255,14 @@ describe('disableContainerInterface', () => {
 });
 
 describe('VLANs', () => {
-  let kernelCan = false;
+  let hasVlans = false;
 
   beforeAll(async () => {
-    await using world = await createWorld();
-    const made = await exec(world.node.enter(['ip', 'link', 'add', 'probe', 'type', 'bridge', 'vlan_filtering', '1']));
-    kernelCan = made.exitCode === 0;
+    hasVlans = await kernelCan(['ip', 'link', 'add', 'probe', 'type', 'bridge', 'vlan_filtering', '1']);
   });
 
-  it('keep containers apart and give each VLAN a gateway of its own, as the reference does', async ({ skip }) => {
-    skip(!kernelCan, 'kernel cannot: no CONFIG_BRIDGE_VLAN_FILTERING');
+  it('keep containers apart and give each VLAN a gateway of its own, as the reference does', async (context) => {
+    skipForKernel(context, !hasVlans, 'kernel cannot: it has no CONFIG_BRIDGE_VLAN_FILTERING');
     await using world = await createWorld();
     const red = dual(world, { vlan: 5 });
     const blue = network(world, { name: 'blue', subnets: ['10.8.0.0/24'], bridge: { vlan: 6, ipMasq: false } });
@@ -295,8 +294,8 @@ describe('VLANs', () => {
   it.for([
     { what: 'with no bridge yet', first: true },
     { what: 'on a bridge that is there', first: false },
-  ])('are refused plainly where the kernel has none, and nothing is left: $what', async ({ first }, { skip }) => {
-    skip(kernelCan, 'kernel can');
+  ])('are refused plainly where the kernel has none, and nothing is left: $what', async ({ first }, context) => {
+    skipForKernel(context, hasVlans, 'kernel can: it has CONFIG_BRIDGE_VLAN_FILTERING');
     await using world = await createWorld();
     if (!first) await attach(world, dual(world, {}), { containerId: 'other', pod: await world.pod() });
     const pod = await world.pod();

@@ -30,6 +30,14 @@ test.each([
   expect(objectionsTo({ testResults: results }, folders)).toContain(objection);
 });
 
+test('objectionsTo() lets a single test be skipped for the kernel, but no file whole', () => {
+  const skipped = { status: 'skipped', meta: { kernel: 'kernel cannot' } };
+  const one = { ...file('e2e/a', 'passed'), assertionResults: [{ status: 'passed' }, skipped] };
+  expect(objectionsTo({ testResults: [one] }, folders)).toEqual([]);
+  const whole = { ...file('e2e/b'), assertionResults: [skipped, skipped] };
+  expect(objectionsTo({ testResults: [one, whole] }, folders)).toEqual(['nothing of /repo/test/e2e/b.test.ts was run']);
+});
+
 test('summaryOf() names skipped tests only when there are any', () => {
   expect(summaryOf({ passed: 3, failed: 0, skipped: 0 })).toBe('3 passed, 0 failed');
   expect(summaryOf({ passed: 3, failed: 1, skipped: 2 })).toBe('3 passed, 1 failed, 2 skipped');
