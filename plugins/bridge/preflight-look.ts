@@ -68,10 +68,10 @@ function isOfIptables(table: string): boolean {
 }
 
 function hostNetworks(bridge: string): KnownNetwork[] {
-  const [links = [], routes4 = [], routes6 = []] = query<LinkInfo & RouteInfo>([
+  const [links = [], routes = []] = query<LinkInfo & RouteInfo>([
     ['addr', 'show'],
-    ['-4', 'route', 'show'],
-    ['-6', 'route', 'show'],
+    // Both families: a table by its name would be IPv4's.
+    ['route', 'show', 'table', 'all'],
   ]);
   const isOwn = (name = '') => name === bridge || isGatewayName(bridge, name);
   const addresses = links
@@ -79,13 +79,20 @@ function hostNetworks(bridge: string): KnownNetwork[] {
     .flatMap((link) =>
       givenAddresses(link).map((cidr) => ({ cidr, what: `the address ${formatCidr(cidr)} of ${link.ifname}` })),
     );
-  return [...addresses, ...[...routes4, ...routes6].filter(({ dev }) => !isOwn(dev)).flatMap(knownRoute)];
+  return [...addresses, ...routes.filter(({ dev }) => !isOwn(dev)).flatMap(knownRoute)];
 }
 
-/** Without those that come with an address, default routes, and what is refused or dropped. */
-function knownRoute({ dst, dev = '', type, protocol }: RouteInfo): KnownNetwork[] {
+/** Of the main table, without those that come with an address, default routes, and what is refused or dropped. */
+function knownRoute({ dst, dev = '', type, protocol, table }: RouteInfo): KnownNetwork[] {
   const cidr = parseCidr(dst.includes('/') ? dst : `${dst}/${bitsOf(dst.includes(':') ? 6 : 4)}`);
-  if (cidr === undefined || cidr.prefix === 0 || type !== undefined || protocol === 'kernel' || isLocal(cidr))
+  if (
+    cidr === undefined ||
+    cidr.prefix === 0 ||
+    type !== undefined ||
+    protocol === 'kernel' ||
+    table !== undefined ||
+    isLocal(cidr)
+  )
     return [];
   return [{ cidr, what: `the route ${dst} on ${dev}` }];
 }

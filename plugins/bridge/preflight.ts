@@ -79,8 +79,9 @@ function forwardingProblem({ bridge, gateways }: Asked, looked: Looked, family: 
   return [];
 }
 
+/** With dots, as people write it, unless a name in it has one of its own. */
 function fix(sysctl: string): string {
-  return `run "sysctl -w ${sysctl}=1"`;
+  return `run "sysctl -w ${sysctl.includes('.') ? sysctl : sysctl.replaceAll('/', '.')}=1"`;
 }
 
 function netfilterProblem({ netfilter }: Looked, family: Family): string[] {
