@@ -9,6 +9,7 @@ import type { VisibleNamespaces } from './namespaces.ts';
 import type { AttachmentRecord, RecordLock } from './record.ts';
 import type { CachedSandbox } from './result-cache.ts';
 import type { Owner } from './store.ts';
+import type { Traces } from './traces.ts';
 
 export type Verdict = 'alive' | 'dead' | 'unknown';
 
@@ -19,7 +20,7 @@ export interface Judgement {
 }
 
 /** What a judge may look at, each thing at most once. */
-export interface Observed {
+export interface ObservedHost {
   readonly bootId: string;
   readonly machineId: string;
   /** Cookie of the namespace that this process is in; '' where the kernel has none. */
@@ -35,6 +36,9 @@ export interface Observed {
   cookieAt(path: string): string | undefined;
   /** `undefined` where /proc does not show everything. */
   namespaces(): VisibleNamespaces | undefined;
+}
+
+export interface Observed extends ObservedHost {
   cachedSandbox(owner: Owner): CachedSandbox;
 }
 
@@ -44,23 +48,39 @@ export function judgeRecord(
   observed: Observed,
   { lock, holdsLease }: { readonly lock: RecordLock; readonly holdsLease: boolean },
 ): Judgement {
-  if (record.state === 'adding' && lock !== 'free') return alive('its ADD is at work');
-  if (record.bootId === '' || observed.bootId === '') return unknown('which boot it is of cannot be told');
-  if (record.bootId !== observed.bootId) return judgeBoot(record, observed);
-  if (record.hostNetns === '' || observed.hostNetns === '') return unknown('this kernel has no namespace cookies');
-  if (record.hostNetns !== observed.hostNetns) return unknown('it was attached in another network namespace than this');
-  if (record.state === 'adding') return dead('its ADD ended without finishing, by a kill or a crash');
+  const judged = judgeOrigin(record, observed, lock);
+  if (judged !== undefined) return judged;
   return record.plugin === 'bridge' ? judgePair(record, observed) : judgeNamespace(record, observed, holdsLease);
 }
 
-function judgeBoot({ machineId }: AttachmentRecord, observed: Observed): Judgement {
+/** Whose traces, and whether the ADD that left them has ended well. */
+type Attachment = Traces & Pick<AttachmentRecord, 'state'>;
+
+/** Judges by what is known of whoever holds a port of this host, whichever plugin made its interface. Pure. */
+export function judgePortHolder(holder: Attachment, observed: ObservedHost, lock: RecordLock): Judgement {
+  const judged = judgeOrigin(holder, observed, lock);
+  if (judged !== undefined) return judged;
+  return holder.hostLink === undefined ? judgeNamespace(holder, observed, true) : judgePair(holder, observed);
+}
+
+/** `undefined` for a finished ADD of this boot in this namespace: then what it made has to be looked at. */
+function judgeOrigin(made: Attachment, observed: ObservedHost, lock: RecordLock): Judgement | undefined {
+  if (made.state === 'adding' && lock !== 'free') return alive('its ADD is at work');
+  if (made.bootId === '' || observed.bootId === '') return unknown('which boot it is of cannot be told');
+  if (made.bootId !== observed.bootId) return judgeBoot(made, observed);
+  if (made.hostNetns === '' || observed.hostNetns === '') return unknown('this kernel has no namespace cookies');
+  if (made.hostNetns !== observed.hostNetns) return unknown('it was attached in another network namespace than this');
+  return made.state === 'adding' ? dead('its ADD ended without finishing, by a kill or a crash') : undefined;
+}
+
+function judgeBoot({ machineId }: Traces, observed: ObservedHost): Judgement {
   if (machineId !== '' && machineId === observed.machineId) return dead('it is of an earlier boot of this machine');
   if (observed.isLocal) return dead('it is of an earlier boot, on a file system of this machine');
   return unknown('it is of another boot, on a file system that other machines may share');
 }
 
 /** Ours by bridge: the pair tells. */
-function judgePair(record: AttachmentRecord, observed: Observed): Judgement {
+function judgePair(record: Traces, observed: ObservedHost): Judgement {
   const { hostLink, netnsPath } = record;
   const links = observed.links();
   if (hostLink === undefined || links === undefined) return unknown('its link cannot be looked for');
@@ -75,7 +95,7 @@ function judgePair(record: AttachmentRecord, observed: Observed): Judgement {
 }
 
 /** Another plugin's: nothing of it is ours to know but the namespace. */
-function judgeNamespace(record: AttachmentRecord, observed: Observed, holdsLease: boolean): Judgement {
+function judgeNamespace(record: Traces, observed: ObservedHost, holdsLease: boolean): Judgement {
   if (!holdsLease) return dead('its lease was released without us');
   const found = livesAt(record, observed);
   if (found !== undefined) return found;
@@ -88,14 +108,14 @@ function judgeNamespace(record: AttachmentRecord, observed: Observed, holdsLease
 }
 
 /** `undefined` when the path is known to lead elsewhere or nowhere. */
-function livesAt({ containerNetns, netnsPath }: AttachmentRecord, observed: Observed): Judgement | undefined {
+function livesAt({ containerNetns, netnsPath }: Traces, observed: ObservedHost): Judgement | undefined {
   if (containerNetns === '') return unknown('its namespace was not recorded');
   const cookie = observed.cookieAt(netnsPath);
   if (cookie === undefined) return unknown(`where ${netnsPath} leads cannot be told`);
   return cookie === containerNetns ? alive(`${netnsPath} leads to its namespace`) : undefined;
 }
 
-function isReferredTo({ containerNetns }: AttachmentRecord, visible: VisibleNamespaces | undefined): boolean {
+function isReferredTo({ containerNetns }: Traces, visible: VisibleNamespaces | undefined): boolean {
   return visible?.cookies.has(containerNetns) === true;
 }
 

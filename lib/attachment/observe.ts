@@ -4,7 +4,7 @@ import { query } from '../iproute2/batch.ts';
 import type { LinkInfo } from '../iproute2/show.ts';
 import { bootId, bootTimeMs, machineId, sinceBootMs } from '../linux/boot.ts';
 import { cookieAt, ownCookie } from '../linux/netns.ts';
-import type { Observed } from './liveness.ts';
+import type { Observed, ObservedHost } from './liveness.ts';
 import { visibleNamespaces } from './namespaces.ts';
 import { cachedSandbox } from './result-cache.ts';
 import type { Store } from './store.ts';
@@ -15,14 +15,20 @@ export interface Judging {
 }
 
 /** Starts at most one child, `ip`, and that only when links matter: not for the holder of a lock. */
-export function observe(store: Store, { minAgeMs }: Judging): Observed {
+export function observe(store: Store, judging: Judging): Observed {
+  // Before our first ADD there are no records, but the reference's leases.
+  const folder = existsSync(store.drafts) ? store.drafts : store.leases;
+  return { ...observeHost(folder, judging), cachedSandbox: (owner) => cachedSandbox(store.network, owner) };
+}
+
+/** The same for records in `folder` that are of no network's store. */
+export function observeHost(folder: string, { minAgeMs }: Judging): ObservedHost {
   const cookies = new Map<string, string | undefined>();
   return {
     bootId: bootId(),
     machineId: machineId(),
     hostNetns: ownCookie(),
-    // Before our first ADD there are no records, but the reference's leases.
-    isLocal: isLocal(existsSync(store.drafts) ? store.drafts : store.leases),
+    isLocal: isLocal(folder),
     sinceBootMs: sinceBootMs(),
     bootTimeMs: bootTimeMs(),
     minAgeMs,
@@ -32,7 +38,6 @@ export function observe(store: Store, { minAgeMs }: Judging): Observed {
       return cookies.get(path);
     },
     namespaces: once(visibleNamespaces),
-    cachedSandbox: (owner) => cachedSandbox(store.network, owner),
   };
 }
 

@@ -46,6 +46,21 @@ export function readRecords(owner: ChainOwner): PortRecord[] {
   return filesOf(owner).map(readFile).filter(isUsable).filter(isOf(owner));
 }
 
+/** Names of the files of all records, damaged ones too. */
+export function recordFileNames(): string[] {
+  return listFolder().filter((name) => name.endsWith('.json'));
+}
+
+/** The record in the file called `name`. */
+export function readRecordFile(name: string): PortRecord | 'damaged' | undefined {
+  return readFile(`${STATE_FOLDER}/${name}`);
+}
+
+/** Names from outside become part of a path only as hashes. */
+export function recordFileName(attachment: PortAttachment): string {
+  return `${containerPart(attachment)}-${sha256Hex(attachment.ifname).slice(0, 16)}.json`;
+}
+
 /** Every usable record of this host. */
 export function readAllRecords(): PortRecord[] {
   return recordFiles().map(readFile).filter(isUsable);
@@ -55,7 +70,7 @@ export function readAllRecords(): PortRecord[] {
 export function writeRecord(record: PortRecord): () => void {
   const path = fileOf(record);
   try {
-    mkdirSync(STATE_FOLDER, { recursive: true, mode: 0o700 });
+    createStateFolder();
     const { fd, draft } = openDraft(path);
     try {
       writeFileSync(fd, renderRecord(record));
@@ -81,6 +96,11 @@ export function isPortAddRunning(owner: ChainOwner): boolean {
   return filesOf(owner).some(isLocked);
 }
 
+/** The same for one interface. */
+export function isRecordLocked(attachment: PortAttachment): boolean {
+  return isLocked(fileOf(attachment));
+}
+
 /** Removes the records of all of the container's interfaces, damaged ones too, but for those that an ADD holds. */
 export function removeOwnRecords(owner: ChainOwner): void {
   for (const path of filesOf(owner)) if (!isLocked(path)) removeFile(path);
@@ -96,7 +116,17 @@ export function removeRecordsWhere(isGone: (record: PortRecord) => boolean): voi
 
 /** Removes what writers left that were killed. */
 export function removeDrafts(): void {
-  for (const path of listFolder()) if (DRAFT.test(path) && !isLocked(path)) removeFile(path);
+  const drafts = listFolder().filter((name) => DRAFT.test(name));
+  for (const path of drafts.map((name) => `${STATE_FOLDER}/${name}`)) if (!isLocked(path)) removeFile(path);
+}
+
+/** Throws code 5. */
+export function createStateFolder(): void {
+  try {
+    mkdirSync(STATE_FOLDER, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw recordError('write', STATE_FOLDER, error);
+  }
 }
 
 /** Locked before it gets its place, so that no record is ever seen without the lock while its ADD runs. */
@@ -143,9 +173,8 @@ function isOf({ network, containerId }: ChainOwner): (record: PortRecord) => boo
   return (record) => record.network === network && record.containerId === containerId;
 }
 
-/** Names from outside become part of a path only as hashes. */
 function fileOf(attachment: PortAttachment): string {
-  return `${STATE_FOLDER}/${containerPart(attachment)}-${sha256Hex(attachment.ifname).slice(0, 16)}.json`;
+  return `${STATE_FOLDER}/${recordFileName(attachment)}`;
 }
 
 function filesOf(owner: ChainOwner): string[] {
@@ -154,7 +183,7 @@ function filesOf(owner: ChainOwner): string[] {
 }
 
 function recordFiles(): string[] {
-  return listFolder().filter((path) => path.endsWith('.json'));
+  return recordFileNames().map((name) => `${STATE_FOLDER}/${name}`);
 }
 
 function containerPart({ network, containerId }: ChainOwner): string {
@@ -163,7 +192,7 @@ function containerPart({ network, containerId }: ChainOwner): string {
 
 function listFolder(): string[] {
   try {
-    return readdirSync(STATE_FOLDER).map((name) => `${STATE_FOLDER}/${name}`);
+    return readdirSync(STATE_FOLDER);
   } catch {
     // Nothing was forwarded yet on this host.
     return [];

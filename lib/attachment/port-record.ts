@@ -1,11 +1,13 @@
 /**
  * What one attachment's portmap ADD forwarded: everything that its rules are made from. DEL makes the same rules from it,
- * also when the runtime hands on neither mappings nor result. Kept by ./port-record-store.ts.
+ * also when the runtime hands on neither mappings nor result; other ADDs see whose a port is, and whether they live.
+ * Kept by ./port-record-store.ts.
  */
 import * as z from 'zod/mini';
 import { BACKENDS, type BackendName } from '../firewall/backend.ts';
 import type { ChainOwner } from '../iptables/chain-name.ts';
 import { type Family, parseCidr, parseIp } from '../net/ip.ts';
+import { type Traces, tracesShape } from './traces.ts';
 
 export interface PortAttachment extends ChainOwner {
   readonly ifname: string;
@@ -21,7 +23,8 @@ export interface PortMapping {
   readonly hostIp: string;
 }
 
-export interface PortRecord extends PortAttachment {
+/** What rules are made from. */
+export interface PortForwarding extends PortAttachment {
   /** What its rules are written in. */
   readonly backend: BackendName;
   /** Where to: the attachment's first address of each family, as a CIDR. */
@@ -39,31 +42,42 @@ export interface PortRecord extends PortAttachment {
   readonly conditions: { readonly [F in Family]: readonly string[] };
 }
 
+export interface PortRecord extends PortForwarding {
+  readonly state: 'adding' | 'added';
+  /** Asked for as well, and left to another network of the same container, which forwarded them first. */
+  readonly ceded: readonly PortMapping[];
+  /** Absent in records of old. */
+  readonly traces?: Traces | undefined;
+}
+
 const port = z.int().check(z.minimum(1), z.maximum(65535));
 const target = z.optional(z.string().check(z.refine((text) => parseCidr(text) !== undefined)));
 const ruleWord = z.string().check(z.regex(/^[^\n\r\0]+$/));
 
+const mapping = z.object({
+  hostPort: port,
+  containerPort: port,
+  protocol: z.enum(['tcp', 'udp', 'sctp']),
+  spelling: z.string().check(z.regex(/^[a-z]+$/i)),
+  hostIp: z.string().check(z.refine((text) => text === '' || parseIp(text) !== undefined)),
+});
+
 const recordSchema = z.object({
   version: z.union([z.literal(1), z.literal(2)]),
+  state: z._default(z.enum(['adding', 'added']), 'added'),
   network: z.string(),
   containerId: z.string(),
   ifname: z.string(),
   backend: z._default(z.enum(BACKENDS), 'iptables'),
   targets: z.object({ 4: target, 6: target }),
-  mappings: z.array(
-    z.object({
-      hostPort: port,
-      containerPort: port,
-      protocol: z.enum(['tcp', 'udp', 'sctp']),
-      spelling: z.string().check(z.regex(/^[a-z]+$/i)),
-      hostIp: z.string().check(z.refine((text) => text === '' || parseIp(text) !== undefined)),
-    }),
-  ),
+  mappings: z.array(mapping),
+  ceded: z._default(z.array(mapping), []),
   snat: z.boolean(),
   masqAll: z.boolean(),
   markMasqBit: z.int().check(z.minimum(0), z.maximum(31)),
   externalSetMarkChain: z.optional(ruleWord),
   conditions: z.object({ 4: z.array(ruleWord), 6: z.array(ruleWord) }),
+  traces: z.optional(z.object(tracesShape)),
 });
 
 /** `text` may be torn, and rules are made from it. */

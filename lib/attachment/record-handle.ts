@@ -7,16 +7,15 @@
 import { closeSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { CniError, code, hasErrno } from '../cni/errors.ts';
 import { shareWithChildren } from '../exec.ts';
-import { bootId, machineId, sinceBootMs } from '../linux/boot.ts';
+import { sinceBootMs } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
 import { LOCK_EX, tryFlock } from '../linux/libc.ts';
-import { ownCookie } from '../linux/netns.ts';
 import { randomHex } from '../linux/random.ts';
 import type { Draft } from './draft.ts';
-import { podOf } from './pod.ts';
 import { type AttachmentRecord, lockOf, type RecordedLease, readRecord, recordName } from './record.ts';
 import { createRecordFolder, type Owner, type Store } from './store.ts';
 import type { Checkpoints } from './store-lock.ts';
+import { leaveTraces, type Traced } from './traces.ts';
 
 /** What is learned on the way. */
 export type Notes = Partial<
@@ -41,13 +40,8 @@ export interface RecordHandle {
   abandon(): void;
 }
 
-export interface Attaching extends Owner {
+export interface Attaching extends Owner, Traced {
   readonly plugin: AttachmentRecord['plugin'];
-  readonly netns: string;
-  /** '' where it cannot be told. */
-  readonly containerNetns: string;
-  /** CNI_ARGS. */
-  readonly args: string;
   readonly firewall: string;
   readonly former?: readonly string[];
 }
@@ -164,7 +158,6 @@ class Handle implements RecordHandle {
 }
 
 function makeRecord(store: Store, attaching: Attaching, leases: RecordedLease[]): AttachmentRecord {
-  const pod = podOf(attaching.args);
   return {
     version: 1,
     state: 'adding',
@@ -174,15 +167,8 @@ function makeRecord(store: Store, attaching: Attaching, leases: RecordedLease[])
     ifname: attaching.ifname,
     leases,
     addresses: [],
-    bootId: bootId(),
-    machineId: machineId(),
-    hostNetns: ownCookie(),
-    containerNetns: attaching.containerNetns,
-    netnsPath: attaching.netns,
     firewall: attaching.firewall,
-    timeMs: Date.now(),
-    bootMs: sinceBootMs(),
-    ...(pod === undefined ? {} : { pod }),
+    ...leaveTraces(attaching),
   };
 }
 

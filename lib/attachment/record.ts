@@ -11,21 +11,19 @@ import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { hasErrno } from '../cni/errors.ts';
 import { isObject } from '../cni/json.ts';
-import { ifnameProblem } from '../cni/names.ts';
 import { sha256Hex } from '../hash.ts';
 import { LOCK_EX, tryFlock } from '../linux/libc.ts';
 import { readSmallFile } from '../linux/small-file.ts';
 import { parseCidr, parseIp } from '../net/ip.ts';
 import type { SeenLease } from './lease-store.ts';
 import type { Owner, Store } from './store.ts';
+import { ifname, mac, tracesShape } from './traces.ts';
 
 const MAX_BYTES = 64 * 1024;
 
 /** A 64-bit number: JSON's own would lose digits. */
 const digits = z.string().check(z.regex(/^-?\d{1,20}$/));
 const isAddress = (text: string) => parseIp(text)?.text === text;
-const mac = z.string().check(z.regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/));
-const isIfname = (text: string) => ifnameProblem(text) === undefined;
 
 const leaseSchema = z.object({
   /** '' before it is known. */
@@ -42,29 +40,17 @@ const recordSchema = z.object({
   plugin: z.enum(['bridge', 'host-local']),
   network: z.string(),
   containerId: z.string().check(z.regex(/^[a-zA-Z0-9][\w.-]*$/)),
-  ifname: z.string().check(z.refine(isIfname)),
+  ifname,
   leases: z.array(leaseSchema),
   /** All addresses of the interface, with prefix lengths, also those of another IPAM plugin. */
   addresses: z.array(z.string().check(z.refine((text) => parseCidr(text) !== undefined))),
-  bootId: z.string(),
-  machineId: z.string(),
-  /** Cookies of network namespaces; '' where the kernel has none or nobody could look. */
-  hostNetns: z.string(),
-  containerNetns: z.string(),
-  netnsPath: z.string(),
-  /** The host's end of the pair. */
-  hostLink: z.optional(z.object({ name: z.string().check(z.refine(isIfname)), mac })),
+  ...tracesShape,
   /** Of the container's end. */
   containerMac: z.optional(mac),
   /** Whether rules keep the container from spoofing MAC addresses. */
   spoofCheck: z.optional(z.boolean()),
   /** What its rules are written in; '' for none. */
   firewall: z.string(),
-  /** Wall clock, for people only. */
-  timeMs: z.number(),
-  /** Since boot. */
-  bootMs: z.number(),
-  pod: z.optional(z.object({ namespace: z.string(), name: z.string() })),
 });
 
 export type AttachmentRecord = z.output<typeof recordSchema>;

@@ -26,6 +26,8 @@ export const code = {
   interrupted: 105,
   /** The executable was called by a name that is no plugin of ours. */
   unknownPlugin: 106,
+  /** A port of the host is held by another container. */
+  portConflict: 107,
   internal: 999,
 } as const;
 

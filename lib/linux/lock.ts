@@ -24,25 +24,29 @@ const LONGEST_PAUSE_MS = 100;
 
 /**
  * Runs `action` while holding the exclusive lock of the file at `path`, created when missing. Never take one lock twice
- * and start no child inside that may take it: a second descriptor waits for the first, even in one process. Throws code
- * 5, or 11 when the lock was not free within the deadline.
+ * and start no child inside that may take it: a second descriptor waits for the first, even in one process. `action` gets
+ * the descriptor that holds it. Throws code 5, or 11 when the lock was not free within the deadline.
  */
-export async function withLock<T>(path: string, options: LockOptions, action: () => Promise<T>): Promise<T> {
-  using _lock = await takeLock(path, options);
-  return await action();
+export async function withLock<T>(path: string, options: LockOptions, action: (fd: number) => Promise<T>): Promise<T> {
+  using lock = await takeLock(path, options);
+  return await action(lock.fd);
 }
 
 /** Disposing releases it, once. */
-export type HeldLock = Disposable;
+export interface HeldLock extends Disposable {
+  readonly fd: number;
+}
 
 /** The same lock for as long as the caller keeps it. Throws code 5 and 11. */
 export async function takeLock(path: string, options: LockOptions): Promise<HeldLock> {
-  let fd: number | undefined = await acquire(path, options);
+  const fd = await acquire(path, options);
+  let isHeld = true;
   return {
+    fd,
     [Symbol.dispose]() {
       // The last descriptor of the open file: closing it releases the lock.
-      if (fd !== undefined) closeSync(fd);
-      fd = undefined;
+      if (isHeld) closeSync(fd);
+      isHeld = false;
     },
   };
 }

@@ -4,7 +4,10 @@ import type { Transaction } from '../../lib/cni/transaction.ts';
 import type { Attachment, Forwarding } from './forwarding.ts';
 
 export interface Backend {
-  /** Adds the rules, in place of those of `former`. The ways back go to `tx`. Throws ToolError, or code 11 for a lock. */
+  /**
+   * Adds the rules, in place of those of `former` and `evicted`. The ways back go to `tx` and leave the dead dead. For the
+   * holder of the lock of the host's ports. Throws ToolError, or code 11 for the xtables lock.
+   */
   add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<void>;
   /** Takes out the rules of all of `forwardings`. Missing ones are success. Does all it can before it throws. */
   remove(forwardings: readonly Forwarding[]): void;
@@ -20,8 +23,8 @@ export interface Backend {
 export interface Adding {
   /** What an earlier ADD of the attachment had recorded, of the same firewall. */
   readonly former?: Forwarding | undefined;
-  /** Called while another ADD creates what all containers share. */
-  readonly checkpoint: () => Promise<void>;
+  /** What dead containers had forwarded, by the same firewall: it goes in the same transaction. */
+  readonly evicted?: readonly Forwarding[];
 }
 
 /** Nobody knows what is there: perhaps the kernel has none of it. */

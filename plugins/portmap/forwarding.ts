@@ -1,5 +1,5 @@
 /** What one attachment wants forwarded: everything that its rules are made from, in ADD, in CHECK and (recorded) in DEL. */
-import type { PortAttachment, PortMapping, PortRecord } from '../../lib/attachment/port-record.ts';
+import type { PortAttachment, PortForwarding, PortMapping } from '../../lib/attachment/port-record.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
@@ -10,7 +10,7 @@ export const FAMILIES: readonly Family[] = [4, 6];
 
 export type Attachment = PortAttachment;
 export type Mapping = PortMapping;
-export type Forwarding = PortRecord;
+export type Forwarding = PortForwarding;
 
 export function attachmentOf({ config, containerId, ifname }: Call): Attachment {
   return { network: config.name, containerId, ifname };

@@ -19,7 +19,7 @@ import type { Family } from '../../lib/net/ip.ts';
 import { backends } from './backends.ts';
 import { FAMILIES, type Forwarding } from './forwarding.ts';
 import { type DeadContainer, findGarbage, flowsThrough } from './gc-plan.ts';
-import { forgetAnsweredFlows, forgetUdpFlows } from './release.ts';
+import { answeredFlows, forgetUdpFlows } from './release.ts';
 
 type Tables = ReadonlyMap<Family, NatTable>;
 
@@ -56,7 +56,7 @@ function removeAllRecorded(
 }
 
 function forgetRecord(record: Forwarding, host: Host): void {
-  forgetAnsweredFlows(record, host);
+  forgetUdpFlows(answeredFlows(record), host);
   removeRecord(record);
   host.warn(`portmap: released the ports of "${record.containerId}" on ${record.ifname}: no valid attachment`);
 }

@@ -1,22 +1,19 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
-import { readSiblings, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
+import { readRecords, readSiblings } from '../../lib/attachment/port-record-store.ts';
 import { asCniError, combineErrors } from '../../lib/cni/errors.ts';
 import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
-import { applyNat, type NatTable, saveNat, tryRestoreNat } from '../../lib/iptables/nat.ts';
+import { applyNat, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
 import { inverseLines } from '../../lib/iptables/nat-lines.ts';
-import { withLock } from '../../lib/linux/lock.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { type Adding, type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
-import { findMissing, type Neighbours, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from './plan.ts';
+import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
-
-const LOCK_DEADLINE_MS = 60_000;
 
 export const iptables: Backend = {
   async add(tx, forwarding, adding) {
-    for (const family of familiesOf(forwarding)) {
+    for (const family of FAMILIES) {
       const takeBack = await tx.step(() => addRules(forwarding, family, adding));
       tx.onFailure(`remove the IPv${family} rules`, takeBack);
     }
@@ -58,48 +55,55 @@ function doAll<T>(items: readonly T[], action: (item: T) => void): void {
   if (errors.length > 0) throw combineErrors(errors);
 }
 
-/** An earlier ADD that no DEL followed may have had an address of a family that this one has not. */
+/** An earlier ADD that no DEL followed may have forwarded in a family in which this one has nothing to. */
 async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
   for (const family of familiesOf(former)) {
-    if (targetOf(forwarding, family) !== undefined) continue;
+    if (rulesOf(forwarding, family) !== undefined) continue;
     await tx.step(() => removeRules(former, family));
-    tx.onFailure(`restore the IPv${family} rules`, async () => {
-      await addRules(former, family, { checkpoint: async () => {} });
-    });
+    tx.onFailure(`restore the IPv${family} rules`, () => void addRules(former, family, {}));
   }
 }
 
-/** Adds the rules of one family. Returns the way back. Throws ToolError, or code 11 when a lock was not free in time. */
-async function addRules(forwarding: Forwarding, family: Family, adding: Adding): Promise<() => void> {
+/**
+ * Adds the rules of one family. Returns the way back, which leaves the dead dead. For the holder of the lock of the
+ * host's ports: two processes at once may both find a shared rule missing, and iptables-nft then adds it twice. Throws
+ * ToolError, or code 11 when the xtables lock was not free in time.
+ */
+function addRules(forwarding: Forwarding, family: Family, { former, evicted = [] }: Adding): () => void {
   const wanted = rulesOf(forwarding, family);
-  if (wanted === undefined) return () => {};
-  const usual = planUsualAdd(wanted);
-  const plan = (table: NatTable | undefined) =>
-    table === undefined ? usual : planAdd(wanted, table, neighboursOf(forwarding, family, adding.former));
-  const written =
-    tryRestoreNat(family, usual) === undefined ? usual : await withTableLock(adding, () => applyNat(family, plan));
+  const gone = evicted.filter((record) => targetOf(record, family) !== undefined);
+  if (wanted === undefined && gone.length === 0) return () => {};
+  const removals = removalsOf(gone, { chain: dnatChain(forwarding), family });
+  const neighbours = () => ({
+    former: former === undefined ? undefined : rulesOf(former, family),
+    living: addressesIn(withoutThose(readSiblings(forwarding), gone), family),
+    dead: addressesIn(gone, family),
+  });
+  const plan = (table: NatTable | undefined) => {
+    if (table === undefined) return wanted === undefined ? [] : planUsualAdd(wanted);
+    const evictions = removals.flatMap((removal) => planRemoval(removal, table));
+    return wanted === undefined ? evictions : [...evictions, ...planAdd(wanted, table, neighbours())];
+  };
+  const written = applyNat(family, plan, removals.length > 0 ? saveNat(family) : undefined);
   return () => takeBack(forwarding, family, written);
 }
 
-function neighboursOf(forwarding: Forwarding, family: Family, former: Forwarding | undefined): Neighbours {
-  return {
-    former: former === undefined ? undefined : rulesOf(former, family),
-    living: livingAddresses(forwarding, family),
-  };
+/** One for each chain: everything in it but what leads to interfaces that live. `chain` is for planAdd() to clear. */
+function removalsOf(gone: readonly Forwarding[], { chain, family }: { chain: string; family: Family }): Removal[] {
+  const byChain = new Map(gone.map((record) => [dnatChain(record), record]));
+  return [...byChain]
+    .filter(([other]) => other !== chain)
+    .map(([other, record]) => {
+      const living = addressesIn(withoutThose(readRecords(record), gone), family);
+      return { chain: other, addresses: undefined, living, entries: [] };
+    });
 }
 
-/** Of the container's other interfaces on this network. */
-function livingAddresses(attachment: Attachment, family: Family): string[] {
-  return readSiblings(attachment).flatMap((sibling) => addressesOf(sibling, family));
-}
-
-/**
- * Two processes at once may both find a shared rule missing, and iptables-nft then adds it twice: when somebody else
- * commits first, it plays the lines again but skips the creation of chains that are there by now.
- */
-function withTableLock<T>({ checkpoint }: Adding, action: () => T): Promise<T> {
-  const options = { mode: 0o600, deadlineMs: LOCK_DEADLINE_MS, checkpoint };
-  return withLock(`${STATE_FOLDER}/lock`, options, async () => action());
+function withoutThose(records: readonly Forwarding[], gone: readonly Forwarding[]): Forwarding[] {
+  return records.filter(
+    ({ network, containerId, ifname }) =>
+      !gone.some((one) => one.network === network && one.containerId === containerId && one.ifname === ifname),
+  );
 }
 
 /** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
@@ -121,7 +125,7 @@ function removeFoundRules(attachment: Attachment, family: Family, targets: Forwa
   const own = targetOf({ targets }, family)?.ip.text;
   const isKnown = targets[4] !== undefined || targets[6] !== undefined;
   const addresses = isKnown ? [own].filter((address) => address !== undefined) : undefined;
-  const removal = { chain, addresses, living: livingAddresses(attachment, family), entries: [] };
+  const removal = { chain, addresses, living: addressesIn(readSiblings(attachment), family), entries: [] };
   applyNat(family, (table) => planRemoval(removal, table ?? new Map()), look(family));
 }
 
@@ -140,15 +144,14 @@ function missingRules(forwarding: Forwarding, family: Family): string[] {
   return wanted === undefined ? [] : findMissing(wanted, saveNat(family));
 }
 
-function addressesOf(forwarding: Forwarding, family: Family): string[] {
-  const target = targetOf(forwarding, family);
-  return target === undefined ? [] : [target.ip.text];
+function addressesIn(records: readonly Forwarding[], family: Family): string[] {
+  return records.flatMap((record) => targetOf(record, family)?.ip.text ?? []);
 }
 
 /** Exactly the lines of this call, so that a refused second ADD leaves the first one's rules alone. */
 function takeBack(forwarding: Forwarding, family: Family, written: readonly string[]): void {
   const chain = dnatChain(forwarding);
   const back = inverseLines(written, chain);
-  const addresses = addressesOf(forwarding, family);
+  const addresses = addressesIn([forwarding], family);
   applyNat(family, (table) => (table === undefined ? back : planRemoval({ chain, addresses, entries: [] }, table)));
 }

@@ -42,10 +42,10 @@ export interface NftRules {
   readonly shared: readonly SharedRule[];
 }
 
-/** The rules of `forwarding` in `family`; `undefined` when the attachment has no address of it. */
+/** The rules of `forwarding` in `family`; `undefined` when the attachment has no address of it, or nothing to forward. */
 export function nftRulesOf(forwarding: Forwarding, family: Family): NftRules | undefined {
   const target = targetOf(forwarding, family);
-  if (target === undefined) return undefined;
+  if (target === undefined || forwarding.mappings.length === 0) return undefined;
   const conditions = forwarding.conditions[family].join(' ');
   const ports = mappingsOf(forwarding, family).map((mapping) => portRule(mapping, target));
   return {

@@ -13,8 +13,9 @@ import { type Elsewhere, findMissing, planRemoval, planTakingBack, type Removal 
 import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
 
 export const nftables: Backend = {
-  async add(tx, forwarding, { former }) {
-    await tx.step(() => applyNft(() => planAdd(forwarding, former)));
+  async add(tx, forwarding, { former, evicted = [] }) {
+    const gone = former === undefined ? evicted : [former, ...evicted];
+    await tx.step(() => applyNft(() => planAdd(forwarding, gone)));
     tx.onFailure('remove the rules', () => applyNft(() => planReturn(forwarding, former)));
   },
   remove(forwardings) {
@@ -36,9 +37,9 @@ export const nftables: Backend = {
   },
 };
 
-/** Looks at what is there only when an earlier ADD of the attachment left rules. */
-function planAdd(forwarding: Forwarding, former: Forwarding | undefined): NftTransaction[] {
-  return [...deletions(former === undefined ? [] : [departureOf(former)]), ...additions(forwarding)];
+/** Looks at what is there only when something has to go. */
+function planAdd(forwarding: Forwarding, gone: readonly Forwarding[]): NftTransaction[] {
+  return [...deletions(gone.map(departureOf)), ...additions(forwarding)];
 }
 
 function additions(forwarding: Forwarding): NftTransaction[] {

@@ -20,6 +20,8 @@ export interface Neighbours {
   readonly former: FamilyRules | undefined;
   /** Addresses of the container's other interfaces on this network. */
   readonly living: readonly string[];
+  /** Addresses that nobody has any more. */
+  readonly dead?: readonly string[];
 }
 
 /**
@@ -112,10 +114,10 @@ export function findMissing(wanted: FamilyRules, table: NatTable): string[] {
  * Forwards to another address that stand before ours: of an earlier ADD of this attachment, or of one whose DEL never
  * came. The port leads to this very container either way, so nobody else's traffic is touched.
  */
-function staleFor(wanted: FamilyRules, { former, living }: Neighbours): (forward: Forward) => boolean {
+function staleFor(wanted: FamilyRules, { former, living, dead = [] }: Neighbours): (forward: Forward) => boolean {
   const own = new Set(chainRules(wanted).map(ruleKey));
   const ownMatches = new Set(wanted.mappings.map(({ dnat }) => matchOf(dnat)));
-  const ours = [wanted.address, former?.address];
+  const ours = [wanted.address, former?.address, ...dead];
   return ({ rule, match, address }) => {
     if (own.has(ruleKey(rule)) || living.includes(address)) return false;
     return ours.includes(address) || ownMatches.has(match);

@@ -1,20 +1,21 @@
 /** portmap: forwards ports of the host to the container that the plugins before it in the chain attached. */
-import { readRecord, removeRecord, writeRecord } from '../../lib/attachment/port-record-store.ts';
+import { claimsOf, contested } from '../../lib/attachment/port-claims.ts';
+import type { PortRecord } from '../../lib/attachment/port-record.ts';
+import { readRecord, removeRecord } from '../../lib/attachment/port-record-store.ts';
 import { CniError, code, combineErrors } from '../../lib/cni/errors.ts';
-import type { Call, Host, Plugin } from '../../lib/cni/plugin.ts';
+import type { Call, Plugin } from '../../lib/cni/plugin.ts';
 import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/cni/prev-result.ts';
 import type { Result } from '../../lib/cni/result.ts';
-import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
 import { missingInAll } from '../../lib/firewall/missing.ts';
-import { interfaceTowards } from '../../lib/linux/route-table.ts';
-import { writeSysctl } from '../../lib/linux/sysctl.ts';
-import { type Adding, UnreadableError, WITHOUT_UNDO } from './backend.ts';
+import { forwardPorts } from './add.ts';
+import { UnreadableError } from './backend.ts';
 import { backends } from './backends.ts';
-import { attachmentOf, type Forwarding, familiesOf, makeForwarding, targetOf, targetsOf } from './forwarding.ts';
+import { attachmentOf, type Forwarding, familiesOf, makeForwarding, targetsOf } from './forwarding.ts';
 import { collect } from './gc.ts';
-import { forgetUdpFlows, removeRecorded, udpFlows } from './release.ts';
+import { tracesOf } from './holders.ts';
+import { removeRecorded } from './release.ts';
 import { asksForPorts, namedBackend, parsePortmapConfig } from './schema.ts';
 import { requireFirewall, requireStateFolder } from './status.ts';
 
@@ -35,52 +36,9 @@ async function add(call: Call): Promise<Result> {
     call.host.warn(`portmap: no port is forwarded: prevResult gives ${call.ifname} of the container no address`);
     return result;
   }
-  await forwardRecorded(forwarding, call.host);
+  const adding = { host: call.host, policy: config.hostPortConflict, traces: tracesOf(call, result) };
+  await forwardPorts(forwarding, adding);
   return result;
-}
-
-/** Record first: whatever happens after it, DEL knows what to look for. GC keeps off until the record is let go. */
-async function forwardRecorded(forwarding: Forwarding, host: Host): Promise<void> {
-  const read = readRecord(forwarding);
-  const letGo = writeRecord(forwarding);
-  try {
-    await transaction(host, (tx) => forward(tx, forwarding, { host, former: read === 'damaged' ? undefined : read }));
-    forgetUdpFlows(udpFlows(forwarding), host);
-  } finally {
-    letGo();
-  }
-}
-
-interface Before {
-  readonly host: Host;
-  /** What an earlier ADD of the attachment had recorded. */
-  readonly former: Forwarding | undefined;
-}
-
-async function forward(tx: Transaction, forwarding: Forwarding, { host, former }: Before): Promise<void> {
-  const isMoved = former !== undefined && former.backend !== forwarding.backend;
-  const adding: Adding = { former: isMoved ? undefined : former, checkpoint: () => host.checkpoint() };
-  tx.onFailure('restore the port forwarding record', () =>
-    former === undefined ? removeRecord(forwarding) : writeRecord(former)(),
-  );
-  await backends[forwarding.backend].add(tx, forwarding, adding);
-  if (isMoved) await removeFormer(tx, former);
-  await tx.step(() => letLocalhostThrough(forwarding));
-}
-
-/** The rules of an earlier ADD that no DEL followed, where they are in the other firewall. */
-async function removeFormer(tx: Transaction, former: Forwarding): Promise<void> {
-  const backend = backends[former.backend];
-  tx.onFailure('restore the former rules', () => backend.add(WITHOUT_UNDO, former, { checkpoint: async () => {} }));
-  await tx.step(() => backend.remove([former]));
-}
-
-/** Packets from 127.0.0.1 may leave by the container's interface only if that allows it; masquerading comes later. */
-function letLocalhostThrough(forwarding: Forwarding): void {
-  const target = targetOf(forwarding, 4);
-  if (!forwarding.snat || target === undefined) return;
-  const name = interfaceTowards(target.ip);
-  if (name !== undefined) writeSysctl(`net/ipv4/conf/${name}/route_localnet`, '1');
 }
 
 async function check(call: Call): Promise<void> {
@@ -95,7 +53,7 @@ async function check(call: Call): Promise<void> {
   }
   // Without a record nobody knows which firewall the reference took.
   const names = record === undefined ? backendsInUse(config.configured?.backend) : [record.backend];
-  requireRules(names, (backend) => makeForwarding(attachment, { config, result, backend }));
+  requireRules(names, (backend) => withoutCeded(makeForwarding(attachment, { config, result, backend }), record));
 }
 
 /** Throws code 103 when something is missing in each of `names`. */
@@ -105,6 +63,13 @@ function requireRules(names: readonly BackendName[], forwardingIn: (backend: Bac
   throw new CniError(code.checkFailed, `cannot find ${first}`, {
     details: [...others, 'another program removed it; the container has to be attached again'].join('; '),
   });
+}
+
+/** Ports that another network of the container has are no concern of this one. */
+function withoutCeded(forwarding: Forwarding, record: PortRecord | undefined): Forwarding {
+  const ceded = record === undefined ? [] : claimsOf(record.ceded);
+  const elsewhere = new Set(contested(forwarding.mappings, ceded));
+  return { ...forwarding, mappings: forwarding.mappings.filter((mapping) => !elsewhere.has(mapping)) };
 }
 
 /** The record names the rules; without one, what the reference may have made is looked for. */

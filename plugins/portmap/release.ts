@@ -10,15 +10,12 @@ import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } fro
 export async function removeRecorded(record: Forwarding, host: Host): Promise<void> {
   await host.checkpoint();
   backends[record.backend].remove([record]);
-  forgetAnsweredFlows(record, host);
+  forgetUdpFlows(answeredFlows(record), host);
 }
 
 /** Those that the attachment itself answered. */
-export function forgetAnsweredFlows(record: Forwarding, host: Host): void {
-  forgetUdpFlows(
-    udpFlows(record).map((flows) => ({ ...flows, answeredBy: answererOf(record, flows) })),
-    host,
-  );
+export function answeredFlows(forwarding: Forwarding): UdpFlows[] {
+  return udpFlows(forwarding).map((flows) => ({ ...flows, answeredBy: targetOf(forwarding, flows.family)?.ip.text }));
 }
 
 /** The flows of each forwarded UDP port: the kernel goes on sending them wherever they went before the rules changed. */
@@ -28,10 +25,6 @@ export function udpFlows(forwarding: Forwarding): UdpFlows[] {
       .filter(({ protocol }) => protocol === 'udp')
       .map((mapping) => ({ family, hostPort: mapping.hostPort, hostIp: specificHostIp(mapping) })),
   );
-}
-
-function answererOf(forwarding: Forwarding, { family }: UdpFlows): string | undefined {
-  return targetOf(forwarding, family)?.ip.text;
 }
 
 /** The rules are right whether or not this succeeds; flows that are left end by themselves when they fall silent. */

@@ -46,10 +46,10 @@ export interface FamilyRules {
   readonly address: string;
 }
 
-/** The rules of `forwarding` in `family`; `undefined` when the attachment has no address of it. */
+/** The rules of `forwarding` in `family`; `undefined` when the attachment has no address of it, or nothing to forward. */
 export function rulesOf(forwarding: Forwarding, family: Family): FamilyRules | undefined {
   const target = targetOf(forwarding, family);
-  if (target === undefined) return undefined;
+  if (target === undefined || forwarding.mappings.length === 0) return undefined;
   const chain = dnatChain(forwarding);
   return {
     ...sharedRules(forwarding),

@@ -52,6 +52,10 @@ export const portmapSchema = z.object({
   externalSetMarkChain: z.optional(chain),
   conditionsV4: conditions,
   conditionsV6: conditions,
+  hostPortConflict: z._default(
+    z.enum(['fail', 'warn'], { error: ({ input }) => `${JSON.stringify(input)} is neither "fail" nor "warn"` }),
+    'fail',
+  ),
   runtimeConfig: z._default(z.object({ portMappings: z._default(z.array(mappingSchema), []) }), { portMappings: [] }),
 });
 

@@ -16,9 +16,9 @@ import type { World } from './world.ts';
 
 /**
  * What happens at the chosen call: it fails and did nothing; it does half of its batch, then fails; it does all, then
- * fails; it never ends; it sends SIGTERM to the plugin and then does its work; the tool is not there at all.
+ * fails; it never ends; it sends SIGTERM or SIGKILL to the plugin and then does its work; the tool is not there at all.
  */
-export type Fault = 'fail' | 'half' | 'after' | 'hang' | 'terminate' | 'missing';
+export type Fault = 'fail' | 'half' | 'after' | 'hang' | 'terminate' | 'kill' | 'missing';
 
 export interface BrokenTools {
   readonly fault: Fault;
@@ -113,6 +113,7 @@ const ACTIONS: Readonly<Record<Fault, string>> = {
   after: 'real "$@"',
   hang: 'exec sleep 600',
   terminate: 'kill -TERM $PPID; real "$@"; exit',
+  kill: 'kill -KILL $PPID; real "$@"; exit',
   half: `case " $* " in
   *" -batch "*) lines=$(cat); half=$(( ($(wc -l <<<"$lines") + 1) / 2 )); head -n "$half" <<<"$lines" | real "$@" ;;
 esac`,

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { AttachmentRow } from '../../../../lib/attachment/collect.ts';
 import type { PortRecord } from '../../../../lib/attachment/port-record.ts';
 import { makeEntries, sortEntries } from '../../../../plugins/cnictl/entry.ts';
+import { mapping, record as portRecord } from '../portmap/fixtures.ts';
 
 const row: AttachmentRow = {
   network: 'net1',
@@ -16,19 +17,8 @@ const row: AttachmentRow = {
 };
 
 function record(owner: Partial<PortRecord>, hostPort: number): PortRecord {
-  return {
-    network: 'net1',
-    containerId: 'c1',
-    ifname: 'eth0',
-    backend: 'iptables',
-    targets: { 4: '10.1.0.5/24' },
-    mappings: [{ hostPort, containerPort: 80, protocol: 'tcp', spelling: 'tcp', hostIp: '' }],
-    snat: true,
-    masqAll: false,
-    markMasqBit: 13,
-    conditions: { 4: [], 6: [] },
-    ...owner,
-  };
+  const targets = { 4: '10.1.0.5/24' };
+  return portRecord({ network: 'net1', containerId: 'c1', targets, mappings: [mapping(hostPort)], ...owner });
 }
 
 const port = (hostPort: number) => ({ hostIp: '', hostPort, containerPort: 80, protocol: 'tcp' });

@@ -1,4 +1,5 @@
 /** An attachment as most tests want it, and a nat table that lines can be played on. */
+import type { PortRecord } from '../../../../lib/attachment/port-record.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { sameRule } from '../../../../lib/iptables/rule.ts';
 import type { Forwarding, Mapping } from '../../../../plugins/portmap/forwarding.ts';
@@ -22,6 +23,21 @@ export function forwarding(over: Partial<Forwarding> = {}): Forwarding {
     conditions: { 4: [], 6: [] },
     ...over,
   };
+}
+
+export const traces = {
+  bootId: 'boot',
+  machineId: 'machine',
+  hostNetns: '1',
+  containerNetns: '77',
+  netnsPath: '/run/netns/pod',
+  hostLink: { name: 'veth1', mac: '02:00:00:00:00:01' },
+  timeMs: Date.UTC(2026, 0, 31, 12),
+  bootMs: 1000,
+} as const;
+
+export function record(over: Partial<PortRecord> = {}): PortRecord {
+  return { ...forwarding(), state: 'added', ceded: [], traces, ...over };
 }
 
 export const dualStack = { targets: { 4: '10.88.0.5/16', 6: 'fd00:88::5/64' } } as const;

@@ -14,6 +14,7 @@ test('parsePortmapConfig() fills in the defaults', () => {
     markMasqBit: 13,
     conditionsV4: [],
     conditionsV6: [],
+    hostPortConflict: 'fail',
     mappings: [],
   });
 });
@@ -61,6 +62,7 @@ describe('parsePortmapConfig() refuses', () => {
     [{ conditionsV6: ['iifname', '"eth0'] }, /"conditionsV6": is no part of an nftables rule/],
     [{ backend: 'ipvs' }, /^unrecognized backend "ipvs"$/],
     [{ snat: 'yes' }, /"snat"/],
+    [{ hostPortConflict: 'first' }, /"hostPortConflict": "first" is neither "fail" nor "warn"$/],
   ])('%j', (raw, message) => {
     expect(() => parsePortmapConfig(raw)).toThrow(
       expect.objectContaining({ code: code.invalidConfig, message: expect.stringMatching(message) }) as CniError,

@@ -1,0 +1,104 @@
+/**
+ * Which record claims which ports, in one file beside the records (`owners`), so that no ADD has to read four hundred of
+ * them. Written by ADDs alone, under the lock of ./port-lock.ts, after the record; an ADD that replaces a record takes the
+ * old one out first. So wherever a call is killed, what the file says of a record that is there is true; a record that it
+ * does not know is read, and what it says of one that is gone counts for nothing.
+ */
+import { renameSync, writeFileSync } from 'node:fs';
+import * as z from 'zod/mini';
+import { ioError } from '../linux/io-error.ts';
+import { readSmallFile } from '../linux/small-file.ts';
+import { claimsMeet, claimsOf, formatClaim, type PortClaim, parseClaim } from './port-claims.ts';
+import type { PortAttachment, PortMapping, PortRecord } from './port-record.ts';
+import { readRecordFile, recordFileName, recordFileNames, STATE_FOLDER } from './port-record-store.ts';
+
+const PATH = `${STATE_FOLDER}/owners`;
+const MAX_BYTES = 64 * 1024 * 1024;
+
+const indexSchema = z.object({
+  version: z.literal(1),
+  /** By the name of the record's file: its claims, as text. */
+  records: z.record(z.string(), z.array(z.string())),
+});
+
+type Index = z.output<typeof indexSchema>;
+
+export interface PortRegistry {
+  /** Claims, as text, by the name of the record's file: of all records of this host that can be read. */
+  readonly claims: ReadonlyMap<string, readonly string[]>;
+  /** Names that the file has. */
+  readonly indexed: ReadonlySet<string>;
+}
+
+export function readRegistry(): PortRegistry {
+  const { records } = readIndex();
+  const claims = recordFileNames().map((name) => [name, records[name] ?? readClaims(name)] as const);
+  return { claims: new Map(claims), indexed: new Set(Object.keys(records)) };
+}
+
+/** A damaged record claims nothing: nobody knows what. */
+function readClaims(name: string): string[] {
+  const read = readRecordFile(name);
+  return read === undefined || read === 'damaged' ? [] : claimTexts(read);
+}
+
+/** The records, but for `attachment`'s own, that claim one of the ports of `mappings`. */
+export function recordsMeeting(
+  { claims }: PortRegistry,
+  attachment: PortAttachment,
+  mappings: readonly PortMapping[],
+): PortRecord[] {
+  const wanted = claimsOf(mappings);
+  const own = recordFileName(attachment);
+  return [...claims]
+    .filter(([name, texts]) => name !== own && texts.some((text) => meetsAny(text, wanted)))
+    .map(([name]) => readRecordFile(name))
+    .filter((read) => read !== undefined && read !== 'damaged');
+}
+
+function meetsAny(text: string, claims: readonly PortClaim[]): boolean {
+  const claim = parseClaim(text);
+  return claim !== undefined && claims.some((own) => claimsMeet(own, claim));
+}
+
+/** Before the attachment's record is replaced. Throws code 5. */
+export function forgetClaims({ claims, indexed }: PortRegistry, attachment: PortAttachment): void {
+  const name = recordFileName(attachment);
+  if (!indexed.has(name)) return;
+  try {
+    writeIndex([...claims].filter(([other]) => other !== name));
+  } catch (error) {
+    throw ioError('write', PATH, error);
+  }
+}
+
+/** After the attachment's record was written for good. Where it cannot be written, later ADDs read the record. */
+export function rememberClaims({ claims }: PortRegistry, record: PortRecord): void {
+  try {
+    writeIndex([...claims, [recordFileName(record), claimTexts(record)]]);
+  } catch {
+    // A full disk: as forgetClaims() left it, the file knows nothing of this attachment.
+  }
+}
+
+function claimTexts({ mappings }: PortRecord): string[] {
+  return claimsOf(mappings).map(formatClaim);
+}
+
+function readIndex(): Index {
+  try {
+    const text = readSmallFile(PATH, { maxBytes: MAX_BYTES, follow: false });
+    const parsed = z.safeParse(indexSchema, JSON.parse(text ?? ''));
+    if (parsed.success) return parsed.data;
+  } catch {
+    // None yet, or damaged: then every record is read.
+  }
+  return { version: 1, records: {} };
+}
+
+/** Whole or not at all; under the lock nobody else writes. */
+function writeIndex(claims: readonly (readonly [name: string, texts: readonly string[]])[]): void {
+  const index = { version: 1, records: Object.fromEntries(claims) };
+  writeFileSync(`${PATH}.draft`, JSON.stringify(index), { mode: 0o600 });
+  renameSync(`${PATH}.draft`, PATH);
+}

@@ -1,0 +1,111 @@
+/**
+ * ADD from the mappings on: whose the ports are, then record, rules and route_localnet, under the lock of the host's
+ * ports, so that of two containers that ask at once one comes first.
+ */
+import { withPortLock } from '../../lib/attachment/port-lock.ts';
+import type { PortRecord } from '../../lib/attachment/port-record.ts';
+import { readRecord, removeRecord, writeRecord } from '../../lib/attachment/port-record-store.ts';
+import { forgetClaims, readRegistry, rememberClaims } from '../../lib/attachment/port-registry.ts';
+import type { Traces } from '../../lib/attachment/traces.ts';
+import type { Host } from '../../lib/cni/plugin.ts';
+import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
+import { interfaceTowards } from '../../lib/linux/route-table.ts';
+import { writeSysctl } from '../../lib/linux/sysctl.ts';
+import { WITHOUT_UNDO } from './backend.ts';
+import { backends } from './backends.ts';
+import { type Forwarding, targetOf } from './forwarding.ts';
+import { findHolders, type RecordHolder } from './holders.ts';
+import { decideOwnership, describeEviction, type Wanted } from './ownership.ts';
+import { answeredFlows, forgetUdpFlows, udpFlows } from './release.ts';
+
+export interface Adding {
+  readonly host: Host;
+  readonly policy: Wanted['policy'];
+  readonly traces: Traces;
+}
+
+/** Throws code 107 when a port is another container's, 11 when a lock was not free in time. */
+export async function forwardPorts(wanted: Forwarding, adding: Adding): Promise<void> {
+  const { host } = adding;
+  const { record, evicted, letGo } = await withPortLock(host, () => takePorts(wanted, adding));
+  try {
+    forgetUdpFlows([...udpFlows(record), ...evicted.flatMap((holder) => answeredFlows(holder.record))], host);
+  } finally {
+    letGo();
+  }
+}
+
+interface Taken {
+  readonly record: PortRecord;
+  readonly evicted: readonly RecordHolder[];
+  /** GC keeps off the attachment until then. */
+  readonly letGo: () => void;
+}
+
+async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): Promise<Taken> {
+  const registry = readRegistry();
+  const { network, containerId } = wanted;
+  const asked = { network, containerId, mappings: wanted.mappings, policy };
+  const { mappings, ceded, evicted, warnings } = decideOwnership(asked, findHolders(registry, wanted));
+  for (const warning of warnings) host.warn(warning);
+  const record: PortRecord = { ...wanted, mappings, ceded, traces, state: 'adding' };
+  const read = readRecord(record);
+  const former = read === 'damaged' ? undefined : read;
+  forgetClaims(registry, record);
+  // Record first: whatever happens after it, DEL knows what to look for.
+  let letGo = writeRecord(record);
+  try {
+    await transaction(host, (tx) => forward(tx, record, { former, evicted: evicted.map((holder) => holder.record) }));
+    const letGoUnfinished = letGo;
+    letGo = writeRecord({ ...record, state: 'added' });
+    letGoUnfinished();
+    for (const holder of evicted) forgetEvicted(holder, host);
+    rememberClaims(registry, record);
+    return { record, evicted, letGo };
+  } catch (error) {
+    letGo();
+    throw error;
+  }
+}
+
+function forgetEvicted(holder: RecordHolder, host: Host): void {
+  removeRecord(holder.record);
+  host.warn(describeEviction(holder));
+}
+
+interface Before {
+  /** What an earlier ADD of the attachment had recorded. */
+  readonly former: PortRecord | undefined;
+  /** Records of the dead, whose rules go. */
+  readonly evicted: readonly PortRecord[];
+}
+
+async function forward(tx: Transaction, record: PortRecord, { former, evicted }: Before): Promise<void> {
+  tx.onFailure('restore the port forwarding record', () =>
+    former === undefined ? removeRecord(record) : writeRecord(former)(),
+  );
+  const isMoved = former !== undefined && former.backend !== record.backend;
+  const together = evicted.filter(({ backend }) => backend === record.backend);
+  await backends[record.backend].add(tx, record, { former: isMoved ? undefined : former, evicted: together });
+  if (isMoved) await removeFormer(tx, former);
+  // All in the one other firewall.
+  const apart = evicted.filter(({ backend }) => backend !== record.backend);
+  const [first] = apart;
+  if (first !== undefined) await tx.step(() => backends[first.backend].remove(apart));
+  await tx.step(() => letLocalhostThrough(record));
+}
+
+/** The rules of an earlier ADD that no DEL followed, where they are in the other firewall. */
+async function removeFormer(tx: Transaction, former: Forwarding): Promise<void> {
+  const backend = backends[former.backend];
+  tx.onFailure('restore the former rules', () => backend.add(WITHOUT_UNDO, former, {}));
+  await tx.step(() => backend.remove([former]));
+}
+
+/** Packets from 127.0.0.1 may leave by the container's interface only if that allows it; masquerading comes later. */
+function letLocalhostThrough(forwarding: Forwarding): void {
+  const target = targetOf(forwarding, 4);
+  if (!forwarding.snat || target === undefined) return;
+  const name = interfaceTowards(target.ip);
+  if (name !== undefined) writeSysctl(`net/ipv4/conf/${name}/route_localnet`, '1');
+}
