@@ -13,7 +13,7 @@ NODE := node_modules/node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-build: npm ## make dist/bin: one executable under five names
+build: npm ## make dist/bin: one executable under six names
 	@test/support/setup-debian.sh build
 	@$(NODE) lib/sea/build.ts
 

@@ -9,12 +9,13 @@ import type { Plugin } from '../lib/cni/plugin.ts';
 import { refuseName, runAsPlugin } from '../lib/cni/process.ts';
 import { bridge } from './bridge/bridge.ts';
 import { runCnictl } from './cnictl/cnictl.ts';
+import { flannel } from './flannel/flannel.ts';
 import { loopback } from './loopback/loopback.ts';
 import { portmap } from './portmap/portmap.ts';
 import { warmUp } from './warm-up.ts';
 
 const plugins: ReadonlyMap<string, Plugin> = new Map(
-  [bridge, hostLocal, portmap, loopback].map((plugin) => [plugin.name, plugin]),
+  [bridge, hostLocal, portmap, loopback, flannel].map((plugin) => [plugin.name, plugin]),
 );
 
 async function main(): Promise<void> {

@@ -11,7 +11,7 @@ import { parseStamp } from '../lib/attachment/sweep.ts';
 import { parseResult, renderResult } from '../lib/cni/convert.ts';
 import { dispatch } from '../lib/cni/dispatch.ts';
 import { CniError } from '../lib/cni/errors.ts';
-import { encode } from '../lib/cni/json.ts';
+import { encode, encodeCompact } from '../lib/cni/json.ts';
 import type { Call, Host, Plugin, Verb } from '../lib/cni/plugin.ts';
 import { parseNetConf, readEnvironment } from '../lib/cni/request.ts';
 import type { Result } from '../lib/cni/result.ts';
@@ -38,6 +38,9 @@ import {
   planResult,
 } from './bridge/plan.ts';
 import { parseConfig } from './bridge/schema.ts';
+import { planDelegate } from './flannel/plan.ts';
+import { parseConfig as parseFlannelConfig } from './flannel/schema.ts';
+import { parseSubnetEnv } from './flannel/subnet-env.ts';
 import { attachmentOf, type Forwarding, makeForwarding } from './portmap/forwarding.ts';
 import * as nftPlan from './portmap/nft-plan.ts';
 import { addOwned, ensureShared, nftRulesOf } from './portmap/nft-rules.ts';
@@ -67,6 +70,8 @@ const CONFIG = {
   },
   runtimeConfig: { portMappings: [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }] },
 };
+
+const SUBNET_ENV = 'FLANNEL_NETWORK=10.0.0.0/16\nFLANNEL_SUBNET=10.0.0.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n';
 
 const RECORD: AttachmentRecord = {
   version: 1,
@@ -116,6 +121,7 @@ export function warmUp(plugins: ReadonlyMap<string, Plugin>): void {
   const call = makeCall('ADD');
   const ipam = warmHostLocal(call);
   warmRecords();
+  warmFlannel(call);
   warmPortmap(call, warmBridge(call, ipam));
   for (const plugin of plugins.values()) void warmDispatch(plugin);
   void transaction(host, async (tx) => {
@@ -151,11 +157,17 @@ function warmHostLocal(call: Call): Result {
 function warmRecords(): void {
   parseRecord(JSON.stringify(RECORD));
   recordName(RECORD);
-  parseStamp('{"bootId": "", "atMs": 0, "isFruitless": false, "stuck": 0}');
+  parseStamp('{"bootId": "", "atMs": 0, "isFruitless": false, "stuck": 0, "ranges": ""}');
   parseFirewallStamp('{"bootId": "", "backend": "iptables", "why": "", "inUse": ["iptables"]}');
   parseLease('id\r\neth0');
   const index = renderOwners([{ name: '10.0.0.2', containerId: 'id' }]);
   findOwned('id', (start, size) => index.subarray(start, start + size));
+}
+
+function warmFlannel(call: Call): void {
+  const env = parseSubnetEnv(SUBNET_ENV);
+  if ('missing' in env) throw new Error('the warm-up environment is incomplete');
+  encodeCompact(planDelegate(call.config, parseFlannelConfig(call), env));
 }
 
 function warmBridge(call: Call, ipam: Result): Result {

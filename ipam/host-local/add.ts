@@ -11,11 +11,13 @@ import { type RecordHandle, recordHandle } from '../../lib/attachment/record-han
 import { createStore, type Store, storeAt } from '../../lib/attachment/store.ts';
 import { withStoreLock } from '../../lib/attachment/store-lock.ts';
 import { isUnclaimed } from '../../lib/attachment/subject.ts';
-import { sweepAfterBoot } from '../../lib/attachment/sweep.ts';
+import { sweepAfterChange } from '../../lib/attachment/sweep.ts';
 import { code } from '../../lib/cni/errors.ts';
+import { encodeCompact, isObject } from '../../lib/cni/json.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { IpConfig, Result } from '../../lib/cni/result.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
+import { sha256Hex } from '../../lib/hash.ts';
 import { cookieAt, isOwnNetns } from '../../lib/linux/netns.ts';
 import { readResolvConf } from '../../lib/net/resolv-conf.ts';
 import { type Allocation, type Candidate, candidates, planAllocations } from './allocate.ts';
@@ -47,14 +49,20 @@ export async function add(call: Call): Promise<Result> {
   return { interfaces: [], ips, routes: config.routes, dns };
 }
 
-/** What the attachment itself had before the reboot, if this is the first ADD since. */
+/** What the attachment itself had before the reboot, if this is the first ADD since then. */
 async function sweepOnce(call: Call, { recovery }: Config, store: Store): Promise<string[]> {
   if (!recovery.reclaim) return [];
-  const freed = await sweepAfterBoot(store, { minAgeMs: recovery.minAgeMs, host: call.host });
+  const freed = await sweepAfterChange(store, { minAgeMs: recovery.minAgeMs, host: call.host, ranges: rangesId(call) });
   const own = freed.filter(
     ({ subject }) => subject.containerId === call.containerId && ['', call.ifname].includes(subject.ifname),
   );
   return own.flatMap(({ subject }) => subject.leases.map(({ name }) => name));
+}
+
+/** Without those of the runtime, which may differ with every container. */
+function rangesId({ config }: Call): string {
+  const { subnet, ranges } = isObject(config.raw.ipam) ? config.raw.ipam : {};
+  return sha256Hex(encodeCompact([subnet, ranges])).slice(0, 16);
 }
 
 /** Under an interface plugin of others; ours brings one along. */

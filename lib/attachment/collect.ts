@@ -130,6 +130,8 @@ export interface Releasing extends StoreLocation {
   /** All interfaces when absent. */
   readonly ifname?: string;
   readonly host: Host;
+  /** For the log: who said so. */
+  readonly why: string;
 }
 
 /**
@@ -139,7 +141,7 @@ export interface Releasing extends StoreLocation {
 export async function releaseAttachment(
   releasing: Releasing,
 ): Promise<{ freed: AttachmentRow[]; errors: readonly unknown[] }> {
-  const { host, containerId, ifname } = releasing;
+  const { host, containerId, ifname, why } = releasing;
   const store = storeAt(releasing, host.warn);
   const all = loadSubjects(store);
   // A lease in the format of old versions is of any of the container's interfaces.
@@ -148,9 +150,9 @@ export async function releaseAttachment(
   );
   const busy = own.find((subject) => isAtWork(store, subject));
   if (busy !== undefined) throw inProgress(store, busy);
-  const condemned = own.map((subject): Condemned => ({ subject, why: 'released by an operator', isProof: false }));
+  const condemned = own.map((subject): Condemned => ({ subject, why, isProof: false }));
   const { freed, errors } = await reclaim(store, { condemned, all, host });
-  const rows = freed.map(({ subject, why }) => rowOf(store, { subject, verdict: 'unknown', why }));
+  const rows = freed.map(({ subject }) => rowOf(store, { subject, verdict: 'unknown', why }));
   return { freed: rows, errors };
 }
 

@@ -2,22 +2,11 @@
  * One file per attachment with forwarded ports, written before the rules and removed after them. The ADD holds the
  * flock(2) of its file to its end (the kernel drops it with the process): until then nobody collects it.
  */
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
 import { sha256Hex } from '../hash.ts';
 import type { ChainOwner } from '../iptables/chain-name.ts';
-import { LOCK_EX, LOCK_SH, tryFlock } from '../linux/libc.ts';
+import { isLocked, openLockedDraft } from '../linux/locked-file.ts';
 import { readSmallFile } from '../linux/small-file.ts';
 import { type PortAttachment, type PortRecord, parseRecord, renderRecord } from './port-record.ts';
 
@@ -71,7 +60,7 @@ export function writeRecord(record: PortRecord): () => void {
   const path = fileOf(record);
   try {
     createStateFolder();
-    const { fd, draft } = openDraft(path);
+    const { fd, draft } = openLockedDraft(path);
     try {
       writeFileSync(fd, renderRecord(record));
       renameSync(draft, path);
@@ -126,34 +115,6 @@ export function createStateFolder(): void {
     mkdirSync(STATE_FOLDER, { recursive: true, mode: 0o700 });
   } catch (error) {
     throw recordError('write', STATE_FOLDER, error);
-  }
-}
-
-/** Locked before it gets its place, so that no record is ever seen without the lock while its ADD runs. */
-function openDraft(path: string): { fd: number; draft: string } {
-  for (;;) {
-    const draft = `${path}.${process.pid}.${process.hrtime.bigint()}`;
-    const fd = openSync(draft, 'wx', 0o600);
-    if (tryFlock(fd, LOCK_EX) && fstatSync(fd).nlink > 0) return { fd, draft };
-    // removeDrafts() came between the two.
-    closeSync(fd);
-    rmSync(draft, { force: true });
-  }
-}
-
-/** True when the file is in the hands of an ADD, which may also have replaced it just now. */
-function isLocked(path: string): boolean {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-  } catch {
-    // Gone, or no file of ours.
-    return false;
-  }
-  try {
-    return !tryFlock(fd, LOCK_SH) || fstatSync(fd).ino !== statSync(path, { throwIfNoEntry: false })?.ino;
-  } finally {
-    closeSync(fd);
   }
 }
 

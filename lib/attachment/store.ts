@@ -59,7 +59,8 @@ export function createRecordFolder(store: Store): void {
   createFolder(store.drafts, 0o700);
 }
 
-function createFolder(folder: string, mode: number): void {
+/** With the folders above it, which get the same mode. Throws code 5. */
+export function createFolder(folder: string, mode: number): void {
   try {
     // Looking first is cheaper than mkdir's exception.
     if (lstatSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;

@@ -1,4 +1,4 @@
-/** Looking for the dead of a whole network: once after a boot, and when a range is full. */
+/** Looking for the dead of a whole network: once after a boot or a change of its ranges, and when a range is full. */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { messageOf } from '../cni/errors.ts';
@@ -86,14 +86,27 @@ export async function tidy(store: Store, host: Checkpoints): Promise<void> {
 const FRUITLESS_MS = 5000;
 const MAX_STAMP_BYTES = 256;
 
-const stampSchema = z.object({ bootId: z.string(), atMs: z.number(), isFruitless: z.boolean(), stuck: z.number() });
+const stampSchema = z.object({
+  bootId: z.string(),
+  atMs: z.number(),
+  isFruitless: z.boolean(),
+  stuck: z.number(),
+  ranges: z.string(),
+});
 
-/** The first sweep of this boot, and what it freed; later ones do nothing. Costs the reading of one small file. */
-export async function sweepAfterBoot(store: Store, sweeping: Sweeping): Promise<readonly Condemned[]> {
-  if (readStamp(store)?.bootId === bootId()) return [];
+/**
+ * The first sweep of this boot, and what it freed; later ones do nothing while `ranges` (any short text) stays: leases
+ * outside of changed ranges would stay for ever, since such a range is never full. Costs the reading of one small file.
+ */
+export async function sweepAfterChange(
+  store: Store,
+  { ranges, ...sweeping }: Sweeping & { readonly ranges: string },
+): Promise<readonly Condemned[]> {
+  const stamp = readStamp(store);
+  if (stamp?.bootId === bootId() && stamp.ranges === ranges) return [];
   const { freed } = await sweep(store, sweeping);
   // Whatever it found: a range that turns out to be full may look again at once.
-  writeStamp(store, { isFruitless: false, stuck: 0 });
+  writeStamp(store, { isFruitless: false, stuck: 0, ranges });
   return freed;
 }
 
@@ -111,7 +124,7 @@ export async function sweepWhenFull(store: Store, sweeping: Sweeping): Promise<R
   if (stamp?.isFruitless === true && isRecent) return { wasMade: false, stuck: stamp.stuck };
   const { freed, errors } = await sweep(store, sweeping);
   const room = { wasMade: freed.length > 0, stuck: errors.length };
-  writeStamp(store, { isFruitless: !room.wasMade, stuck: room.stuck });
+  writeStamp(store, { isFruitless: !room.wasMade, stuck: room.stuck, ranges: stamp?.ranges ?? '' });
   return room;
 }
 
@@ -131,7 +144,7 @@ export function parseStamp(text: string): z.output<typeof stampSchema> | undefin
   return parsed.success ? parsed.data : undefined;
 }
 
-function writeStamp(store: Store, found: { readonly isFruitless: boolean; readonly stuck: number }): void {
+function writeStamp(store: Store, found: Omit<z.output<typeof stampSchema>, 'bootId' | 'atMs'>): void {
   const path = stampPath(store);
   const draft = `${path}.${process.pid}`;
   try {

@@ -92,7 +92,8 @@ function sortedRoute({ advmss, dst, gw, mtu, priority, scope, table }: Route): J
   });
 }
 
-function plainRoute({ dst, gw, mtu, advmss, priority, table, scope }: Route): JsonObject {
+/** In the order of the reference's keys; what is not set is left out. */
+export function plainRoute({ dst, gw, mtu, advmss, priority, table, scope }: Route): JsonObject {
   return sparse({
     dst,
     gw,
@@ -226,6 +227,11 @@ const PARSE: Record<ResultShape, (value: JsonObject, what: string) => Result> = 
   versioned: parseCurrent,
   ip4ip6: parseIp4Ip6,
 };
+
+/** Routes as configurations hold them, to be rendered by plainRoute(). `what` names the list in errors (code 7). */
+export function parseRoutes(value: unknown, what: string): Route[] {
+  return decode(z.array(routeSchema), value, what).map((item) => sparse(item) as unknown as Route);
+}
 
 function parseCurrent(value: JsonObject, what: string): Result {
   const parsed = decode(currentSchema, value, what);

@@ -7,7 +7,7 @@ import { type PluginOutcome, runPlugin } from '../exec.ts';
 import { buildId } from '../sea/build-info.ts';
 import { readTrailer, trailerLength } from '../sea/trailer.ts';
 import { parseResult, renderResult } from './convert.ts';
-import { CniError, code } from './errors.ts';
+import { asCniError, CniError, code } from './errors.ts';
 import { encodeCompact, isObject } from './json.ts';
 import { quoteShort } from './names.ts';
 import type { Call, Plugin, Verb } from './plugin.ts';
@@ -31,13 +31,40 @@ export class UnknownOutcomeError extends CniError {}
 /** Runs the delegate; its result for ADD, `undefined` for other verbs. Its own error passes through as it is. */
 export async function delegate(call: Call, delegation: Delegation): Promise<Result | undefined> {
   const path = findPlugin(delegation.type, call.path);
-  const builtin = call.host.builtins.get(delegation.type);
-  if (builtin !== undefined && isThisBuild(path)) return runInProcess(builtin, call, delegation);
+  const builtin = builtinAt(path, call, delegation.type);
+  if (builtin !== undefined) return runInProcess(builtin, call, delegation);
   const stdin = delegation.stdin ?? call.stdin;
-  const env = { ...call.env, CNI_COMMAND: delegation.verb };
+  // A path that leads to the host's own namespace was taken from the call; the delegate must not get it either.
+  const netns = call.env.CNI_NETNS === undefined ? {} : { CNI_NETNS: call.netns };
+  const env = { ...call.env, ...netns, CNI_COMMAND: delegation.verb };
   const timeoutMs = delegation.timeoutMs ?? DEFAULT_DELEGATE_TIMEOUT_MS;
   const outcome = await runPlugin(path, { env, stdin, timeoutMs });
   return readAnswer(outcome, call, { ...delegation, path, timeoutMs });
+}
+
+/** True when `type` is a plugin of ours that is run in this process: its failed ADD has taken back what it did. */
+export function runsInProcess(call: Call, type: string): boolean {
+  return builtinAt(findPlugin(type, call.path), call, type) !== undefined;
+}
+
+function builtinAt(path: string, { host }: Call, type: string): Plugin | undefined {
+  const builtin = host.builtins.get(type);
+  return builtin !== undefined && isThisBuild(path) ? builtin : undefined;
+}
+
+/** For undoing: a SIGTERM may be what is being undone, and must not end the wait for a lock, or a lease stays. */
+export function uninterrupted(call: Call): Call {
+  return { ...call, host: { ...call.host, checkpoint: async () => {} } };
+}
+
+/** For STATUS: throws code 50 when there is no plugin called `type`. */
+export function requirePlugin(type: string, folders: readonly string[]): void {
+  try {
+    findPlugin(type, folders);
+  } catch (error) {
+    const { message, details } = asCniError(error);
+    throw new CniError(code.pluginNotAvailable, message, { details, cause: error });
+  }
 }
 
 /** The first regular file called `type` in the folders of CNI_PATH. Throws code 104 or 7. */

@@ -6,9 +6,13 @@ import type { Result } from './result.ts';
 
 /** `prevResult` of the configuration, `undefined` when absent or null. Throws code 7. */
 export function prevResult(config: NetConf): Result | undefined {
-  const found = Object.entries(config.raw).findLast(([key]) => key.toLowerCase() === 'prevresult');
-  if (found === undefined || found[1] === null) return undefined;
-  return parseResult(found[1], config.cniVersion, 'prevResult');
+  const found = rawPrevResult(config);
+  return found === undefined ? undefined : parseResult(found, config.cniVersion, 'prevResult');
+}
+
+/** The same as it came, for a delegate's configuration. */
+export function rawPrevResult({ raw }: NetConf): unknown {
+  return Object.entries(raw).findLast(([key]) => key.toLowerCase() === 'prevresult')?.[1] ?? undefined;
 }
 
 /** The same where the verb cannot do without. Throws code 7. */

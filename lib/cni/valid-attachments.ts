@@ -1,7 +1,7 @@
 /** The attachments that GC must leave alone (SPEC.md "GC"). */
 import * as z from 'zod/mini';
 import { CniError, code } from './errors.ts';
-import { decode } from './json.ts';
+import { decode, type JsonObject } from './json.ts';
 import type { NetConf } from './plugin.ts';
 
 /** The second is a misnomer of an early text of the specification, which libcni sends as well. */
@@ -13,6 +13,12 @@ const schema = z.object({ [KEYS[0]]: list, [KEYS[1]]: list });
 export interface ValidAttachment {
   readonly containerID: string;
   readonly ifname: string;
+}
+
+/** The keys of the list as they came, for a delegate's configuration. */
+export function attachmentKeys({ raw }: NetConf): JsonObject {
+  const isKey = (key: string) => KEYS.some((known) => known === key.toLowerCase());
+  return Object.fromEntries(Object.entries(raw).filter(([key]) => isKey(key)));
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The bridge's delegate for addresses: any IPAM plugin in CNI_PATH, ours in this very process. */
-import { delegate, UnknownOutcomeError } from '../../lib/cni/delegate.ts';
+import { delegate, UnknownOutcomeError, uninterrupted } from '../../lib/cni/delegate.ts';
 import { CniError, code, messageOf } from '../../lib/cni/errors.ts';
 import type { Call, Verb } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
@@ -39,11 +39,6 @@ async function afterRelease(call: Call, config: BridgeConfig, error: CniError): 
     const details = [error.details, `could not release the addresses: ${messageOf(failure)}`].join('; ');
     return new CniError(error.code, error.message, { details, cause: error });
   }
-}
-
-/** A SIGTERM may be what is being undone: it must not end the wait for the lease lock, or the lease stays. */
-function uninterrupted(call: Call): Call {
-  return { ...call, host: { ...call.host, checkpoint: async () => {} } };
 }
 
 /** CHECK, DEL, STATUS and GC of the IPAM plugin; nothing for a layer 2 bridge. */

@@ -1,7 +1,7 @@
 /** STATUS: whether this host has what an ADD needs. Starts no child. */
 import { readFileSync, statSync } from 'node:fs';
-import { findPlugin } from '../../lib/cni/delegate.ts';
-import { asCniError, CniError, code } from '../../lib/cni/errors.ts';
+import { requirePlugin } from '../../lib/cni/delegate.ts';
+import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { findTool } from '../../lib/exec.ts';
 import { expectedBackend, requireTools as requireFirewallTools } from '../../lib/firewall/choice.ts';
@@ -11,13 +11,7 @@ import type { BridgeConfig } from './schema.ts';
 export function requireReady(call: Call, config: BridgeConfig): void {
   requireTools(config);
   requireKernel();
-  if (config.ipamType === '') return;
-  try {
-    findPlugin(config.ipamType, call.path);
-  } catch (error) {
-    const { message, details } = asCniError(error);
-    throw new CniError(code.pluginNotAvailable, message, { details, cause: error });
-  }
+  if (config.ipamType !== '') requirePlugin(config.ipamType, call.path);
 }
 
 function requireTools({ ipMasq, ipMasqBackend, vlans, macSpoofCheck }: BridgeConfig): void {

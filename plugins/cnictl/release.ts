@@ -26,6 +26,7 @@ export async function release(invocation: Invocation): Promise<Answer> {
       containerId,
       ...(ifname === undefined ? {} : { ifname }),
       host: invocation.runtime.host,
+      why: 'released by an operator',
     });
     rows.push(...done.freed);
     errors.push(...done.errors);

@@ -19,7 +19,7 @@ import { callPlugin, ours, type PluginCall, repository, succeed } from '../suppo
 import { snapshot, withoutRandom } from '../support/snapshot.ts';
 import { createWorld, type Namespace, type World } from '../support/world.ts';
 
-const NAMES = ['bridge', 'host-local', 'portmap', 'loopback'] as const;
+const NAMES = ['bridge', 'host-local', 'portmap', 'loopback', 'flannel'] as const;
 const LIBRARIES = '.nodecni-lib';
 const { version } = JSON.parse(readFileSync(`${repository}/package.json`, 'utf8')) as { version: string };
 const SPEC_VERSIONS = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0', '1.0.0', '1.1.0'];

@@ -1,4 +1,5 @@
 /** No verb loads a built-in module at run time beyond a short list: each costs milliseconds and creeps in unseen. */
+import { writeFileSync } from 'node:fs';
 import { beforeAll, expect, it } from 'vitest';
 import {
   buildReportingExecutable,
@@ -26,7 +27,7 @@ beforeAll(async () => {
   executable = await buildReportingExecutable('/run/nodecni-test/modules');
 });
 
-it.each(['bridge', 'host-local', 'loopback', 'portmap'])('%s: VERSION loads nothing', (name) => {
+it.each(['bridge', 'host-local', 'loopback', 'portmap', 'flannel'])('%s: VERSION loads nothing', (name) => {
   const ended = executable.call({ name, netns: '/proc/self/ns/net', env: { CNI_COMMAND: 'VERSION' }, input: '' });
   expect(ended).toMatchObject({ status: 0 });
   expect(ALLOWED).toEqual(expect.arrayContaining([...ended.loaded]));
@@ -38,6 +39,7 @@ it.each([
   { name: 'loopback', ports: [] },
   { name: 'bridge', ports: [] },
   { name: 'host-local', ports: [] },
+  { name: 'flannel', ports: [] },
   { name: 'portmap', ports: [] },
   { name: 'portmap', ports: [port] },
 ])('$name: no verb loads more than the short list (ports: $ports)', async ({ name, ports }) => {
@@ -70,9 +72,17 @@ function callIn(world: World, pod: Namespace, call: { name: string; verb: string
 }
 
 function configFor(world: World, name: string): JsonObject {
+  if (name === 'flannel') return flannelConfig(world);
   const conflist = stackNetwork(world, [4, 6]);
   const loopback = { ...conflist, plugins: [...conflist.plugins, { type: 'loopback' }] };
   return stdinFor(loopback, name === 'host-local' ? 'bridge' : name);
+}
+
+function flannelConfig({ folder, dataDir }: World): JsonObject {
+  const subnetFile = `${folder}/subnet.env`;
+  const lines = ['NETWORK=10.7.0.0/16', 'SUBNET=10.7.0.1/24', 'MTU=1450', 'IPMASQ=true'];
+  writeFileSync(subnetFile, lines.map((line) => `FLANNEL_${line}\n`).join(''));
+  return { cniVersion: '1.1.0', name: 'testnet', type: 'flannel', subnetFile, ipam: { dataDir } };
 }
 
 /** What a bridge before portmap would have answered. */

@@ -25,7 +25,7 @@ export interface ReportedCall {
 }
 
 export interface ReportingExecutable {
-  /** A folder for CNI_PATH, in which `host-local` counts as this very build. */
+  /** A folder for CNI_PATH, in which the delegates count as this very build. */
   readonly bin: string;
   call(call: ReportingCall): ReportedCall;
 }
@@ -35,7 +35,7 @@ export async function buildReportingExecutable(folder: string): Promise<Reportin
   const bin = `${folder}/bin`;
   mkdirSync(bin, { recursive: true });
   writeFileSync(`${folder}/main.cjs`, stampBuildId(code, BUILD_ID));
-  appendFileSync(`${bin}/host-local`, trailerOf(BUILD_ID));
+  for (const name of ['bridge', 'host-local']) appendFileSync(`${bin}/${name}`, trailerOf(BUILD_ID));
   const blob = `${folder}/main.blob`;
   const options = { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 } as const;
   const built = spawnSync(

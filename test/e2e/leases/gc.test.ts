@@ -49,7 +49,7 @@ function keptFiles(world: World): string[] {
   });
 }
 
-const PLUGINS = ['bridge', 'host-local', 'portmap', 'loopback'];
+const PLUGINS = ['bridge', 'host-local', 'portmap', 'loopback', 'flannel'];
 
 function stdinOf(conflist: Conflist, plugin: string): JsonObject {
   if (plugin === 'loopback') return { cniVersion: '1.1.0', name: 'testnet', type: 'loopback' };
