@@ -7,6 +7,9 @@ import type { Answer, Question, Reply, Request } from './agent.ts';
 /** Nothing of a test outlives this, should everything else that ends an agent fail. */
 const LIFETIME_MS = 600_000;
 
+/** For what `take` asks for. */
+const TAKE_MS = 60_000;
+
 setTimeout(() => process.exit(1), LIFETIME_MS);
 process.on('disconnect', () => process.exit(0));
 process.on('message', async ({ id, request }: { id: number; request: Request }) => {
@@ -21,6 +24,11 @@ async function perform(request: Request): Promise<Omit<Reply, 'id'>> {
       return {};
     case 'ask':
       return { answer: await withDeadline(request.protocol === 'tcp' ? askTcp : askUdp, request) };
+    case 'give':
+      await giveBytes(request);
+      return {};
+    case 'take':
+      return { bytes: await takeBytes(request, AbortSignal.timeout(TAKE_MS)) };
     default:
       throw request satisfies never;
   }
@@ -47,6 +55,30 @@ function serveUdp({ name, port }: { name: string; port: number }): Promise<void>
   return new Promise((resolve, reject) => {
     socket.on('error', reject);
     socket.bind({ address: '::', port }, resolve);
+  });
+}
+
+function giveBytes({ bytes, port }: { bytes: number; port: number }): Promise<void> {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.end(Buffer.alloc(bytes, 'nodecni'));
+  });
+  return new Promise((resolve, reject) => {
+    server.on('error', reject);
+    server.listen({ host: '::', port }, resolve);
+  });
+}
+
+function takeBytes({ host, port }: { host: string; port: number }, signal: AbortSignal): Promise<number> {
+  const socket = connect({ host, port });
+  let count = 0;
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => socket.destroy(new Error(`stuck after ${count} bytes`)));
+    socket.on('error', reject);
+    socket.on('data', (chunk) => {
+      count += chunk.length;
+    });
+    socket.on('end', () => resolve(count));
   });
 }
 

@@ -23,11 +23,15 @@ export interface Answer {
 
 export type Request =
   | { readonly kind: 'listen'; readonly name: string; readonly port: number }
+  | { readonly kind: 'give'; readonly bytes: number; readonly port: number }
+  | { readonly kind: 'take'; readonly host: string; readonly port: number }
   | ({ readonly kind: 'ask' } & Question);
 
 export interface Reply {
   readonly id: number;
   readonly answer?: Answer;
+  /** How many came. */
+  readonly bytes?: number;
   readonly error?: string;
 }
 
@@ -55,6 +59,19 @@ export class Agent implements Disposable {
   async listen(name: string, port: number): Promise<void> {
     const { error } = await this.#request({ kind: 'listen', name, port });
     if (error !== undefined) throw new Error(`cannot listen at port ${port}: ${error}`);
+  }
+
+  /** Gives `bytes` bytes to whoever connects to TCP `port`. */
+  async give(bytes: number, port: number): Promise<void> {
+    const { error } = await this.#request({ kind: 'give', bytes, port });
+    if (error !== undefined) throw new Error(`cannot listen at port ${port}: ${error}`);
+  }
+
+  /** How many bytes come from there until the end. */
+  async take(host: string, port: number): Promise<number> {
+    const { bytes, error } = await this.#request({ kind: 'take', host, port });
+    if (bytes !== undefined) return bytes;
+    throw new Error(`nothing came from ${host} ${port}: ${error}`);
   }
 
   /** One connection or one datagram, never repeated. Throws when no answer came in time. */

@@ -157,7 +157,7 @@ export function addressesOf(result: JsonObject): string[] {
   return (ips ?? []).map(({ address }) => address.replace(/\/.*/, ''));
 }
 
-function withJson(ended: Ended): PluginEnded {
+export function withJson(ended: Ended): PluginEnded {
   const how = ended.timedOut ? 'killed at the deadline' : `status ${ended.exitCode ?? ended.signal}`;
   const said = `${how}\nstdout: ${ended.stdout}\nstderr: ${ended.stderr}`;
   return { ...ended, json: parse(ended.stdout), said };

@@ -8,7 +8,7 @@ wanted() {
     npm) echo npm npm ;;
     build) printf '%s\n' 'patchelf patchelf' 'strip binutils' ;;
     network) printf '%s\n' 'ip iproute2' 'iptables iptables' 'nft nftables' 'conntrack conntrack' ;;
-    tests) printf '%s\n' 'ping iputils-ping' ;;
+    tests) printf '%s\n' 'ping iputils-ping' 'gcc gcc' 'gencat libc6-dev' ;;
     *) echo "setup: no such purpose: $1" >&2; exit 2 ;;
   esac
 }

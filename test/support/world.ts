@@ -169,7 +169,7 @@ async function wire(namespace: Namespace, link: string, side: keyof typeof addre
   await must(['ip', '-n', namespace.name, '-batch', '-'], { input: lines.join('\n') });
 }
 
-function requirePrivateNamespaces(): void {
+export function requirePrivateNamespaces(): void {
   const mounts = readFileSync('/proc/self/mountinfo', 'utf8');
   if (mounts.includes(' /var/lib/cni rw') && mounts.includes(' /etc/cni rw')) return;
   throw new Error('e2e tests change network and state: run them by `make test`, in namespaces of their own');
