@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { execa, execaSync } from 'execa';
 import { CniError, code } from './cni/errors.ts';
+import { noteChild } from './journal/observer.ts';
 
 /** Where tools live on every distribution; searched before PATH, which the runtime may set to anything or not at all. */
 const TOOL_FOLDERS = ['/usr/sbin', '/sbin', '/usr/bin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
@@ -102,10 +103,12 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
   const path = findTool(tool);
   if (path === undefined) throw missingTool(tool);
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  const input = options.input ?? '';
+  const ended = noteChild({ tool, args, input });
   const result = execaSync(path, args, {
     env: TOOL_ENV,
     extendEnv: false,
-    input: options.input ?? '',
+    input,
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
     maxBuffer: MAX_OUTPUT_BYTES,
@@ -116,6 +119,7 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
         ? STDIO
         : [...STDIO, ...new Array<'ignore'>(shared - STDIO.length).fill('ignore'), 'inherit'],
   });
+  ended(endingOf(result));
   if (!result.failed) return result.stdout;
   const { exitCode, stdout = '', stderr = '' } = result;
   throw new ToolError(tool, { exitCode, stdout, stderr }, howItEnded(tool, args, result, timeoutMs));
@@ -126,6 +130,12 @@ interface Ending {
   readonly signal?: string | undefined;
   readonly timedOut: boolean;
   readonly originalMessage?: string | undefined;
+}
+
+/** In a word: an exit status, a signal's name, or what kept it from either. */
+function endingOf({ exitCode, signal, timedOut }: Ending): string {
+  if (timedOut) return 'timed out';
+  return exitCode === undefined ? (signal ?? 'not started') : String(exitCode);
 }
 
 function howItEnded(tool: string, args: readonly string[], ending: Ending, timeoutMs: number): string {
@@ -186,6 +196,7 @@ async function runPluginOnce(
   path: string,
   { env, stdin, timeoutMs }: PluginRun,
 ): Promise<PluginOutcome & { isBusy: boolean }> {
+  const ended = noteChild({ tool: path, args: [env.CNI_COMMAND ?? ''], input: '' });
   const child = execa(path, [], {
     env: env as Record<string, string>,
     extendEnv: false,
@@ -206,6 +217,7 @@ async function runPluginOnce(
   }, timeoutMs);
   const result = await child;
   clearTimeout(timer);
+  ended(endingOf({ ...result, timedOut }));
   const failure = result.exitCode === undefined ? (result.originalMessage ?? `ended by ${result.signal}`) : '';
   return {
     stdout: result.stdout ?? '',

@@ -2,6 +2,7 @@
  * Runs the pure code of a usual call once while the snapshot is built: what ran there has its bytecode in the snapshot
  * and need not be compiled at every start. Touches nothing but /bin/true. What it saves is measured by `make bench`.
  */
+import { closeSync, openSync } from 'node:fs';
 import { candidates, planAllocations } from '../ipam/host-local/allocate.ts';
 import { parseConfigWithRanges, parseLocation } from '../ipam/host-local/schema.ts';
 import { findOwned, renderOwners } from '../lib/attachment/index.ts';
@@ -20,6 +21,9 @@ import { forgetTools, run } from '../lib/exec.ts';
 import { parseStamp as parseFirewallStamp } from '../lib/firewall/choice.ts';
 import { renderBatch } from '../lib/iproute2/batch.ts';
 import { parseNat } from '../lib/iptables/nat.ts';
+import { Chronicle } from '../lib/journal/chronicle.ts';
+import { openLineFile } from '../lib/journal/line-file.ts';
+import { noteChild, noteStep } from '../lib/journal/observer.ts';
 import { parseLinkNames } from '../lib/linux/links.ts';
 import { hostportRules } from '../lib/nft/hostports.ts';
 import { parseListing } from '../lib/nft/nft.ts';
@@ -122,6 +126,7 @@ export function warmUp(plugins: ReadonlyMap<string, Plugin>): void {
   const ipam = warmHostLocal(call);
   warmRecords();
   warmFlannel(call);
+  warmChronicle(call);
   warmPortmap(call, warmBridge(call, ipam));
   for (const plugin of plugins.values()) void warmDispatch(plugin);
   void transaction(host, async (tx) => {
@@ -168,6 +173,32 @@ function warmFlannel(call: Call): void {
   const env = parseSubnetEnv(SUBNET_ENV);
   if ('missing' in env) throw new Error('the warm-up environment is incomplete');
   encodeCompact(planDelegate(call.config, parseFlannelConfig(call), env));
+}
+
+/** To /dev/null: what the journal and a log of this machine would say is no plugin's business. */
+function warmChronicle(call: Call): void {
+  const fd = openSync('/dev/null', 'w');
+  const openSegment = () => {
+    expectRefusal(() => openLineFile('/dev/null'));
+    return fd;
+  };
+  const chronicle = new Chronicle({ plugin: 'bridge', env: call.env, complain: () => {}, openSegment });
+  chronicle.begin(call);
+  noteStep('warm up');
+  noteChild({ tool: 'true', args: [], input: '' })('0');
+  chronicle.warn('warm-up');
+  chronicle.end(new CniError(0, 'warm-up'));
+  closeSync(fd);
+}
+
+function expectRefusal(action: () => unknown): void {
+  try {
+    action();
+  } catch {
+    // That was the point.
+    return;
+  }
+  throw new Error('the warm-up wanted to be refused');
 }
 
 function warmBridge(call: Call, ipam: Result): Result {

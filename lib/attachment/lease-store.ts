@@ -4,6 +4,7 @@
  */
 import { linkSync, lstatSync, readdirSync, unlinkSync } from 'node:fs';
 import { combineErrors, hasErrno, messageOf } from '../cni/errors.ts';
+import { noteWork } from '../journal/observer.ts';
 import { ioError } from '../linux/io-error.ts';
 import { readSmallFile } from '../linux/small-file.ts';
 import type { Ip } from '../net/ip.ts';
@@ -128,6 +129,7 @@ function claim(store: Store, name: string, { draft, mayReclaim }: Claim): boolea
 
 /** Deletes lease files, all that can be, and throws code 5 with everything that could not; a missing one is none. */
 export function release(store: Store, names: readonly string[]): void {
+  if (names.length > 0) noteWork(`release ${names.join(', ')}`);
   const errors = names.flatMap((name) => unlinkError(`${store.leases}/${name}`) ?? []);
   if (errors.length > 0) throw combineErrors(errors);
 }

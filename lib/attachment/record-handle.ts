@@ -7,6 +7,7 @@
 import { closeSync, linkSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { CniError, code, hasErrno } from '../cni/errors.ts';
 import { shareWithChildren } from '../exec.ts';
+import { noteWork } from '../journal/observer.ts';
 import { sinceBootMs } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
 import { LOCK_EX, tryFlock } from '../linux/libc.ts';
@@ -241,6 +242,8 @@ const PAUSE_MS = 10;
 
 /** The same, after some patience. Throws code 11 and 105. */
 export async function waitWhileAdding(store: Store, owner: Owner, host: Checkpoints): Promise<void> {
+  if (!isAdding(store, owner)) return;
+  noteWork('wait for an earlier ADD of the attachment');
   const deadlineMs = sinceBootMs() + WAIT_MS;
   while (isAdding(store, owner)) {
     if (sinceBootMs() > deadlineMs) throw inProgress(store, owner);

@@ -4,6 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { type PluginOutcome, runPlugin } from '../exec.ts';
+import { noteStep } from '../journal/observer.ts';
 import { buildId } from '../sea/build-info.ts';
 import { readTrailer, trailerLength } from '../sea/trailer.ts';
 import { parseResult, renderResult } from './convert.ts';
@@ -32,7 +33,13 @@ export class UnknownOutcomeError extends CniError {}
 export async function delegate(call: Call, delegation: Delegation): Promise<Result | undefined> {
   const path = findPlugin(delegation.type, call.path);
   const builtin = builtinAt(path, call, delegation.type);
-  if (builtin !== undefined) return runInProcess(builtin, call, delegation);
+  if (builtin !== undefined) {
+    const what = `${delegation.type} ${delegation.verb}`;
+    noteStep(what);
+    const result = await runInProcess(builtin, call, delegation);
+    noteStep(`after ${what}`);
+    return result;
+  }
   const stdin = delegation.stdin ?? call.stdin;
   // A path that leads to the host's own namespace was taken from the call; the delegate must not get it either.
   const netns = call.env.CNI_NETNS === undefined ? {} : { CNI_NETNS: call.netns };

@@ -15,6 +15,8 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
   readonly exitCode: number;
+  /** What stdout says went wrong. */
+  readonly error?: CniError;
 }
 
 export interface Invocation {
@@ -23,6 +25,8 @@ export interface Invocation {
   /** Reads stdin to its end; not called for VERSION. */
   readonly readStdin: () => string | Promise<string>;
   readonly host: Host;
+  /** Told of a call that is understood, before the plugin is. What it throws refuses the call. */
+  readonly onCall?: (call: Call) => void;
   /** True when the path leads to the namespace this process is in. Throws code 8 when that cannot be told. */
   readonly isOwnNetns: (path: string) => boolean;
 }
@@ -42,9 +46,10 @@ export async function dispatch(invocation: Invocation): Promise<Outcome> {
 
 /** What stdout gets for `error`: the error object of the specification. */
 export function failure(error: unknown, cniVersion: string = NEWEST): Outcome {
-  const { code: number, message, details } = asCniError(error);
+  const known = asCniError(error);
+  const { code: number, message, details } = known;
   const object = { cniVersion, code: number, msg: message, ...(details === '' ? {} : { details }) };
-  return { stdout: encode(object), stderr: '', exitCode: 1 };
+  return { stdout: encode(object), stderr: '', exitCode: 1, error: known };
 }
 
 async function answer(invocation: Invocation, command: string, seen: { version: string }): Promise<string> {
@@ -60,6 +65,7 @@ async function answer(invocation: Invocation, command: string, seen: { version: 
   if (isSpecVersion(config.cniVersion)) seen.version = config.cniVersion;
   requireVersion(config.cniVersion === '' ? DEFAULT_VERSION : config.cniVersion, verb);
   const call: Call = { verb, ...values, config, stdin, env: invocation.env, host: invocation.host };
+  invocation.onCall?.(call);
   return perform(invocation.plugin, withoutOwnNetns(call, invocation.isOwnNetns));
 }
 

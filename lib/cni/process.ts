@@ -1,18 +1,22 @@
 /** The one door to stdin, stdout, stderr, signals and exit status of a plugin's process. */
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+import { Chronicle } from '../journal/chronicle.ts';
+import { openSegment } from '../journal/journal.ts';
 import { isOwnNetns } from '../linux/netns.ts';
 import { writeAll } from '../linux/write-all.ts';
 import { dispatch, failure, type Outcome } from './dispatch.ts';
 import { CniError, code, hasErrno } from './errors.ts';
-import type { Host, Plugin } from './plugin.ts';
+import type { Call, Host, Plugin } from './plugin.ts';
 
 /** Runs this process as `plugin` and ends it. Exactly one JSON object reaches stdout, whatever happens. */
 export async function runAsPlugin(plugin: Plugin, builtins: ReadonlyMap<string, Plugin>): Promise<never> {
-  process.on('uncaughtException', (error) => finish(failure(error)));
-  const host = makeHost(builtins);
+  const chronicle = new Chronicle({ plugin: plugin.name, env: process.env, complain, openSegment });
+  process.on('uncaughtException', (error) => finish(failure(error), chronicle));
+  const host = makeHost(builtins, chronicle);
   process.on('SIGTERM', host.terminate);
   const readStdin = () => readAll(host.checkpoint);
-  return finish(await dispatch({ plugin, env: process.env, readStdin, host, isOwnNetns }));
+  const onCall = (call: Call) => chronicle.begin(call);
+  return finish(await dispatch({ plugin, env: process.env, readStdin, host, onCall, isOwnNetns }), chronicle);
 }
 
 /** Answers a call by a name that is no plugin of ours. */
@@ -27,7 +31,7 @@ export function refuseName(name: string, known: readonly string[]): never {
   return finish(failure(error));
 }
 
-function makeHost(builtins: ReadonlyMap<string, Plugin>): Host & { terminate(): void } {
+function makeHost(builtins: ReadonlyMap<string, Plugin>, chronicle: Chronicle): Host & { terminate(): void } {
   let terminated = false;
   return {
     builtins,
@@ -35,7 +39,8 @@ function makeHost(builtins: ReadonlyMap<string, Plugin>): Host & { terminate(): 
       terminated = true;
     },
     warn(message) {
-      writeAll(2, `${message}\n`);
+      complain(message);
+      chronicle.warn(message);
     },
     async checkpoint() {
       await new Promise((resolve) => setImmediate(resolve));
@@ -94,8 +99,14 @@ function readChunk(fd: number): Buffer | undefined {
   }
 }
 
-function finish(outcome: Outcome): never {
+function complain(message: string): void {
+  writeAll(2, `${message}\n`);
+}
+
+/** The answer first: nobody waits for what is written about it. */
+function finish(outcome: Outcome, chronicle?: Chronicle): never {
   writeAll(2, outcome.stderr);
   const written = writeAll(1, outcome.stdout);
+  chronicle?.end(outcome.error);
   process.exit(written ? outcome.exitCode : 1);
 }

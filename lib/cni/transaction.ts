@@ -1,4 +1,5 @@
 /** Undoing a failed ADD: exactly the steps that this call completed (or may have half done), in reverse. */
+import { noteStep } from '../journal/observer.ts';
 import { asCniError, CniError, messageOf } from './errors.ts';
 import type { Host } from './plugin.ts';
 
@@ -41,6 +42,7 @@ interface Undo {
 async function undoAll(undos: Undo[], error: unknown): Promise<CniError> {
   const left: string[] = [];
   for (const { what, undo } of undos.reverse()) {
+    noteStep(`undo: ${what}`);
     try {
       await undo();
     } catch (failure) {

@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { CniError, code } from '../cni/errors.ts';
+import { noteWork } from '../journal/observer.ts';
 import { ioError } from './io-error.ts';
 import { LOCK_EX, LOCK_SH, tryFlock } from './libc.ts';
 import { readSmallFile } from './small-file.ts';
@@ -84,6 +85,7 @@ async function waitFor(fd: number, path: string, options: Wait): Promise<void> {
   const { deadline, deadlineMs, checkpoint, isShared = false } = options;
   const operation = isShared ? LOCK_SH : LOCK_EX;
   for (let pauseMs = FIRST_PAUSE_MS; !tryFlock(fd, operation); pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
+    if (pauseMs === FIRST_PAUSE_MS) noteWork(`wait for the lock ${path}`);
     if (nowMs() >= deadline) throw tooLate(fd, path, deadlineMs);
     sleep(pauseMs * jitter());
     await checkpoint();

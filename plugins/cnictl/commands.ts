@@ -10,6 +10,7 @@ import type { Network } from '../../lib/libcni/network.ts';
 import { version } from '../../lib/sea/build-info.ts';
 import type { Answer, Command, Invocation } from './command.ts';
 import { collectGarbage } from './gc.ts';
+import { showJournal } from './journal.ts';
 import { listLeases } from './leases.ts';
 import type { ParsedOptions } from './options.ts';
 import { release } from './release.ts';
@@ -101,6 +102,19 @@ export const COMMANDS: { readonly [name: string]: Command } = {
       'No list of the living is needed, unlike by the verb GC. Does nothing where the network has "disableGC".',
     examples: ['cnictl gc nodecni --dry-run', 'cnictl gc nodecni', 'cnictl gc nodecni --json'],
     run: collectGarbage,
+  },
+  journal: {
+    summary: 'list the last calls of the plugins: when, how long, with what outcome',
+    positionals: [],
+    required: 0,
+    options: ['container', 'json'],
+    piped: 'text',
+    about:
+      'Lists what every plugin on this node writes down by itself about its last calls, also about calls that were\n' +
+      'killed: those end with the step they were in. MS counts from the start of the process, CHILDREN are its child\n' +
+      'processes with their milliseconds. Calls that found nothing to do and STATUS that succeeds are not in it.',
+    examples: ['cnictl journal', 'cnictl journal --container 4f1b7c', 'cnictl journal --json'],
+    run: showJournal,
   },
 };
 

@@ -9,7 +9,8 @@ export function generalHelp(): string {
   const commands = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
   const first = Object.values(COMMANDS).flatMap(({ examples }) => examples.slice(0, 1));
   return [
-    'cnictl runs the CNI plugins of a network by hand, as a container runtime would, and looks after leases.',
+    'cnictl runs the CNI plugins of a network by hand, as a container runtime would, looks after leases, and',
+    'shows what the plugins did last.',
     '',
     'usage: cnictl COMMAND [ARGUMENT...] [OPTION...]',
     '       cnictl COMMAND --help',

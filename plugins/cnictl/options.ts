@@ -22,6 +22,7 @@ export const OPTIONS = {
     value: 'FOLDER',
     help: "where the networks' leases are (else the configuration's ipam.dataDir, else /var/lib/cni/networks)",
   },
+  container: { type: 'string', value: 'ID', help: 'only calls for this container (its first characters will do)' },
   'dry-run': { type: 'boolean', help: 'say what would be freed and why; change nothing' },
   json: { type: 'boolean', help: 'JSON on stdout, also on a terminal' },
 } as const;
@@ -34,6 +35,7 @@ export interface ParsedOptions {
   readonly ifname?: string | undefined;
   readonly containerId?: string | undefined;
   readonly dataDir?: string | undefined;
+  readonly container?: string | undefined;
   readonly dryRun: boolean;
   readonly json: boolean;
 }
@@ -69,6 +71,7 @@ function pick(values: Values): ParsedOptions {
     ifname: text('ifname'),
     containerId: text('container-id'),
     dataDir: text('data-dir'),
+    container: text('container'),
     dryRun: values['dry-run'] === true,
     json: values.json === true,
   };

@@ -1,10 +1,11 @@
-/** Attachments for people: a table with a line each. */
+/** Attachments and other things for people: a table with a line each. */
 import type { Entry } from './entry.ts';
 import { portText } from './render.ts';
 
-type Cell = (entry: Entry) => string;
+/** What stands above a column, and what of an item stands in it. */
+export type Column<T> = readonly [title: string, cell: (item: T) => string];
 
-const COLUMNS: readonly (readonly [title: string, cell: Cell])[] = [
+const COLUMNS: readonly Column<Entry>[] = [
   ['ADDRESS', ({ addresses }) => addresses.join(', ')],
   ['NETWORK', ({ network }) => network],
   ['CONTAINER', ({ containerId }) => containerId],
@@ -18,11 +19,12 @@ const COLUMNS: readonly (readonly [title: string, cell: Cell])[] = [
 
 /** A heading, then a line for each of `entries`. Container IDs are whole: they are what `release` is told. */
 export function renderTable(entries: readonly Entry[]): string {
-  const rows = [
-    COLUMNS.map(([title]) => title),
-    ...entries.map((entry) => COLUMNS.map(([, cell]) => shown(cell(entry)))),
-  ];
-  const widths = COLUMNS.map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
+  return renderColumns(COLUMNS, entries);
+}
+
+export function renderColumns<T>(columns: readonly Column<T>[], items: readonly T[]): string {
+  const rows = [columns.map(([title]) => title), ...items.map((item) => columns.map(([, cell]) => shown(cell(item))))];
+  const widths = columns.map((_, index) => Math.max(...rows.map((row) => row[index]?.length ?? 0)));
   return rows
     .map((row) =>
       row

@@ -226,7 +226,9 @@ describe("the plugin's own namespace", () => {
 });
 
 test('failure() leaves out empty details', () => {
-  expect(failure(new CniError(4, 'm'))).toEqual({
+  const error = new CniError(4, 'm');
+  expect(failure(error)).toEqual({
+    error,
     stdout: '{\n    "cniVersion": "1.1.0",\n    "code": 4,\n    "msg": "m"\n}',
     stderr: '',
     exitCode: 1,
