@@ -12,6 +12,8 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           setupFiles: ['test/support/fail-on-console.ts', 'test/support/own-run-folder.ts'],
+          // Some write real files by the thousand, and the machine may be busy.
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },
