@@ -94,5 +94,7 @@ export function parseRecord(text: string): PortRecord | 'damaged' {
 
 /** Whoever knows version 1 only would look for iptables rules: to him the record of others has to be unreadable. */
 export function renderRecord(record: PortRecord): string {
-  return JSON.stringify({ version: record.backend === 'iptables' ? 1 : 2, ...record });
+  const values: { readonly [key: string]: unknown } = { ...record, version: record.backend === 'iptables' ? 1 : 2 };
+  // In one order, wherever the values come from: what a failed ADD puts back is the same text again.
+  return JSON.stringify(Object.fromEntries(Object.keys(recordSchema.shape).map((key) => [key, values[key]])));
 }

@@ -289,12 +289,11 @@ describe('the choice', () => {
     await using world = await createWorld();
     const conflist = testnet(world);
     const pod = await world.pod();
-    const config = stdinFor(conflist, 'portmap', {
-      prevResult: resultOf(pod.path),
-      runtimeConfig: { portMappings: ports },
-    });
+    const prevResult = resultOf(pod.path);
     const started: string[][] = [];
-    for (const containerId of ['first', 'second']) {
+    for (const [index, containerId] of ['first', 'second'].entries()) {
+      const runtimeConfig = { portMappings: bothProtocols(8080 + index, 80) };
+      const config = stdinFor(conflist, 'portmap', { prevResult, runtimeConfig });
       const { wrap, calls } = breakTools(world, { fault: 'fail', call: 1_000 });
       await succeed(callPlugin(world, { plugin: 'portmap', command: 'ADD', pod, config, containerId, wrap }));
       started.push(calls().flatMap((line) => /^(ip6?tables|nft)\S*/.exec(line)?.[0] ?? []));
