@@ -228,6 +228,70 @@ describe('findProblem() names', () => {
   });
 });
 
+describe('findProblem() of what ports may do', () => {
+  const withConfig = (over: Partial<typeof attachment.config>): Expected => ({
+    ...expected,
+    config: { ...attachment.config, ...over },
+  });
+  const slave = (data: object) =>
+    withPort({ linkinfo: { info_kind: 'veth', info_slave_data: { hairpin: true, ...data } } });
+
+  test.each([
+    ['isolated as asked', true, { isolated: true }, undefined],
+    ['not isolated as asked', false, { isolated: false }, undefined],
+    ['isolated, which nobody asked for', false, { isolated: true }, 'is on, expected off'],
+    ['not isolated', true, { isolated: false }, 'is off, expected on'],
+    ['unknown to an old ip', true, {}, undefined],
+  ])('%s', (_what, portIsolation, data, message) => {
+    const found = findProblem(withConfig({ portIsolation }), { ...healthy, ...slave(data) });
+    expect(found?.message).toBe(message && `isolated mode of ${pair.hostName} ${message}`);
+  });
+
+  test('names the rule against spoofed MAC addresses that is missing', () => {
+    const found = findProblem(expected, { ...healthy, missingSpoofRule: 'drop comment "x"' });
+    expect(found?.message).toContain('spoofed MAC addresses missing in the nftables table bridge nat: drop');
+  });
+
+  test('minds no link that is down where it was asked to be', () => {
+    const down = { ...inside, flags: ['BROADCAST'] };
+    const seen = { ...healthy, ...withPort({ operstate: 'LOWERLAYERDOWN' }), containerLink: down };
+    expect(findProblem(withConfig({ staysDown: true }), seen)).toBeUndefined();
+    expect(findProblem(expected, seen)).toBeDefined();
+  });
+
+  const vlans = { native: 5, trunk: [], keepsDefault: false };
+  const own = [{ vlan: 5, flags: ['PVID', 'Egress Untagged'] }];
+  const inVlan = {
+    ...withConfig({ vlans, isGateway: true }),
+    result: planResult(attachment, { mac: BRIDGE_MAC, gateway: { name: 'cni0.5', mac: '02:00:00:00:00:0c' } }),
+  };
+  const gateway = link('cni0.5', { link: 'veth9', addresses: ['10.1.0.1/24', 'fd00::1/64'] });
+  const seen: Seen = {
+    ...healthy,
+    hostLinks: links({ ...bridge, addr_info: [] }, port, gateway),
+    vlans: new Map([
+      [pair.hostName, own],
+      ['veth9', own],
+    ]),
+  };
+
+  test('finds the gateway addresses on the gateway of the VLAN', () => {
+    expect(findProblem(inVlan, seen)).toBeUndefined();
+    const bare = { ...seen, hostLinks: links(bridge, port, { ...gateway, addr_info: [] }) };
+    expect(findProblem(inVlan, bare)?.message).toBe('VLAN gateway cni0.5 lacks the gateway address 10.1.0.1/24');
+  });
+
+  test.each([
+    ['the pair', pair.hostName],
+    ['the gateway', 'veth9'],
+  ])('names the VLAN that the port of %s lost', (_what, name) => {
+    const lost = { ...seen, vlans: new Map([...seen.vlans].filter(([port]) => port !== name)) };
+    expect(findProblem(inVlan, lost)?.message).toBe(
+      `VLANs of ${name} are not as they should be: VLAN 5 is missing, expected native and untagged`,
+    );
+  });
+});
+
 test('findProblem() asks a layer 2 bridge for links only', () => {
   const layer2 = attachmentOf({}, {});
   const given = {
