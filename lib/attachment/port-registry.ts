@@ -6,7 +6,9 @@
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
+import { bootId } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
+import { ownCookie } from '../linux/netns.ts';
 import { readSmallFile } from '../linux/small-file.ts';
 import { claimsMeet, claimsOf, formatClaim, type PortClaim, parseClaim } from './port-claims.ts';
 import type { PortAttachment, PortMapping, PortRecord } from './port-record.ts';
@@ -19,6 +21,8 @@ const indexSchema = z.object({
   version: z.literal(1),
   /** By the name of the record's file: its claims, as text. */
   records: z.record(z.string(), z.array(z.string())),
+  /** What rules without a record claimed when they were last looked at, in that boot and network namespace. */
+  strangers: z.optional(z.object({ bootId: z.string(), hostNetns: z.string(), claims: z.array(z.string()) })),
 });
 
 type Index = z.output<typeof indexSchema>;
@@ -28,12 +32,19 @@ export interface PortRegistry {
   readonly claims: ReadonlyMap<string, readonly string[]>;
   /** Names that the file has. */
   readonly indexed: ReadonlySet<string>;
+  /** What rules without a record claim; `undefined` when nobody looked in this boot. */
+  readonly strangers: readonly string[] | undefined;
 }
 
 export function readRegistry(): PortRegistry {
-  const { records } = readIndex();
+  const { records, strangers } = readIndex();
   const claims = recordFileNames().map((name) => [name, records[name] ?? readClaims(name)] as const);
-  return { claims: new Map(claims), indexed: new Set(Object.keys(records)) };
+  const isOfNow = strangers?.bootId === bootId() && strangers.hostNetns === ownCookie();
+  return {
+    claims: new Map(claims),
+    indexed: new Set(Object.keys(records)),
+    strangers: isOfNow ? strangers.claims : undefined,
+  };
 }
 
 /** A damaged record claims nothing: nobody knows what. */
@@ -61,23 +72,40 @@ function meetsAny(text: string, claims: readonly PortClaim[]): boolean {
   return claim !== undefined && claims.some((own) => claimsMeet(own, claim));
 }
 
+/** Whether rules without a record have to be looked at before anybody gets a port of `mappings`. */
+export function mayMeetStrangers({ strangers }: PortRegistry, mappings: readonly PortMapping[]): boolean {
+  const wanted = claimsOf(mappings);
+  return strangers === undefined || strangers.some((text) => meetsAny(text, wanted));
+}
+
+/** After a look at all rules without a record. */
+export function withStrangers(registry: PortRegistry, mappings: readonly PortMapping[]): PortRegistry {
+  const seen = { ...registry, strangers: claimsOf(mappings).map(formatClaim) };
+  tryWriteIndex(seen);
+  return seen;
+}
+
 /** Before the attachment's record is replaced. Throws code 5. */
-export function forgetClaims({ claims, indexed }: PortRegistry, attachment: PortAttachment): void {
+export function forgetClaims(registry: PortRegistry, attachment: PortAttachment): void {
   const name = recordFileName(attachment);
-  if (!indexed.has(name)) return;
+  if (!registry.indexed.has(name)) return;
   try {
-    writeIndex([...claims].filter(([other]) => other !== name));
+    writeIndex({ ...registry, claims: new Map([...registry.claims].filter(([other]) => other !== name)) });
   } catch (error) {
     throw ioError('write', PATH, error);
   }
 }
 
-/** After the attachment's record was written for good. Where it cannot be written, later ADDs read the record. */
-export function rememberClaims({ claims }: PortRegistry, record: PortRecord): void {
+/** After the attachment's record was written for good. */
+export function rememberClaims(registry: PortRegistry, record: PortRecord): void {
+  tryWriteIndex({ ...registry, claims: new Map([...registry.claims, [recordFileName(record), claimTexts(record)]]) });
+}
+
+function tryWriteIndex(registry: PortRegistry): void {
   try {
-    writeIndex([...claims, [recordFileName(record), claimTexts(record)]]);
+    writeIndex(registry);
   } catch {
-    // A full disk: as forgetClaims() left it, the file knows nothing of this attachment.
+    // A full disk: what the file does not know, later ADDs look up.
   }
 }
 
@@ -97,8 +125,12 @@ function readIndex(): Index {
 }
 
 /** Whole or not at all; under the lock nobody else writes. */
-function writeIndex(claims: readonly (readonly [name: string, texts: readonly string[]])[]): void {
-  const index = { version: 1, records: Object.fromEntries(claims) };
+function writeIndex({ claims, strangers }: PortRegistry): void {
+  const index = {
+    version: 1,
+    records: Object.fromEntries(claims),
+    ...(strangers && { strangers: { bootId: bootId(), hostNetns: ownCookie(), claims: strangers } }),
+  };
   writeFileSync(`${PATH}.draft`, JSON.stringify(index), { mode: 0o600 });
   renameSync(`${PATH}.draft`, PATH);
 }

@@ -25,3 +25,9 @@ export function chainName(prefix: ChainPrefix, network: string, containerId: str
 export function isOwnedChain(name: string, prefix: ChainPrefix): boolean {
   return name.length === LENGTH && name.startsWith(prefix) && /^[0-9a-f]+$/.test(name.slice(prefix.length));
 }
+
+/** Whose chain it is that a rule with this comment leads to; a comment may be cut, and then be no owner's at all. */
+export function ownerIn(comment: string): ChainOwner | undefined {
+  const [, network, containerId] = /^[ds]nat name: "([^"]*)" id: "([^"]*)/.exec(comment) ?? [];
+  return network === undefined || containerId === undefined ? undefined : { network, containerId };
+}

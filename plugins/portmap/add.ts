@@ -14,7 +14,7 @@ import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import { WITHOUT_UNDO } from './backend.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, targetOf } from './forwarding.ts';
-import { findHolders, type RecordHolder } from './holders.ts';
+import { type FoundHolder, findHolders, findStrangers } from './holders.ts';
 import { decideOwnership, describeEviction, type Wanted } from './ownership.ts';
 import { answeredFlows, forgetUdpFlows, udpFlows } from './release.ts';
 
@@ -29,7 +29,7 @@ export async function forwardPorts(wanted: Forwarding, adding: Adding): Promise<
   const { host } = adding;
   const { record, evicted, letGo } = await withPortLock(host, () => takePorts(wanted, adding));
   try {
-    forgetUdpFlows([...udpFlows(record), ...evicted.flatMap((holder) => answeredFlows(holder.record))], host);
+    forgetUdpFlows([...udpFlows(record), ...evicted.flatMap(answeredFlows)], host);
   } finally {
     letGo();
   }
@@ -37,16 +37,18 @@ export async function forwardPorts(wanted: Forwarding, adding: Adding): Promise<
 
 interface Taken {
   readonly record: PortRecord;
-  readonly evicted: readonly RecordHolder[];
+  readonly evicted: readonly Forwarding[];
   /** GC keeps off the attachment until then. */
   readonly letGo: () => void;
 }
 
 async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): Promise<Taken> {
-  const registry = readRegistry();
+  const { registry, holders } = findStrangers(readRegistry(), wanted, host.warn);
   const { network, containerId } = wanted;
   const asked = { network, containerId, mappings: wanted.mappings, policy };
-  const { mappings, ceded, evicted, warnings } = decideOwnership(asked, findHolders(registry, wanted));
+  const decided = decideOwnership(asked, [...findHolders(registry, wanted), ...holders]);
+  const { mappings, ceded, warnings } = decided;
+  const evicted = decided.evicted.flatMap(({ forwardings }) => forwardings);
   for (const warning of warnings) host.warn(warning);
   const record: PortRecord = { ...wanted, mappings, ceded, traces, state: 'adding' };
   const read = readRecord(record);
@@ -55,11 +57,11 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
   // Record first: whatever happens after it, DEL knows what to look for.
   let letGo = writeRecord(record);
   try {
-    await transaction(host, (tx) => forward(tx, record, { former, evicted: evicted.map((holder) => holder.record) }));
+    await transaction(host, (tx) => forward(tx, record, { former, evicted }));
     const letGoUnfinished = letGo;
     letGo = writeRecord({ ...record, state: 'added' });
     letGoUnfinished();
-    for (const holder of evicted) forgetEvicted(holder, host);
+    for (const holder of decided.evicted) forgetEvicted(holder, host);
     rememberClaims(registry, record);
     return { record, evicted, letGo };
   } catch (error) {
@@ -68,16 +70,16 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
   }
 }
 
-function forgetEvicted(holder: RecordHolder, host: Host): void {
-  removeRecord(holder.record);
+function forgetEvicted(holder: FoundHolder, host: Host): void {
+  holder.forwardings.forEach(removeRecord);
   host.warn(describeEviction(holder));
 }
 
 interface Before {
   /** What an earlier ADD of the attachment had recorded. */
   readonly former: PortRecord | undefined;
-  /** Records of the dead, whose rules go. */
-  readonly evicted: readonly PortRecord[];
+  /** Of the dead, whose rules go. */
+  readonly evicted: readonly Forwarding[];
 }
 
 async function forward(tx: Transaction, record: PortRecord, { former, evicted }: Before): Promise<void> {

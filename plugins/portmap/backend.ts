@@ -16,6 +16,11 @@ export interface Backend {
    * `targets`, or all of the container's when there are none. Throws UnreadableError when it could look nowhere.
    */
   removeFound(attachment: Attachment, targets: Forwarding['targets']): void;
+  /**
+   * What is forwarded by rules that none of `known` made, such as the reference's: of each container and address as if it
+   * had been recorded. The network is '' where rules do not say. Throws ToolError.
+   */
+  strangers(known: readonly Forwarding[]): Forwarding[];
   /** What is missing of the rules, each as a part of a sentence: `rule "…" in chain … of the IPv4 nat table`. */
   missing(forwarding: Forwarding): string[];
 }

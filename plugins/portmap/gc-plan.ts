@@ -1,7 +1,7 @@
 /** What GC takes away, as a pure function of the valid attachments, the records and the nat tables. */
 import type { ValidAttachment } from '../../lib/cni/valid-attachments.ts';
 import type { UdpFlows } from '../../lib/conntrack.ts';
-import { type ChainOwner, chainName, isOwnedChain } from '../../lib/iptables/chain-name.ts';
+import { type ChainOwner, chainName, isOwnedChain, ownerIn } from '../../lib/iptables/chain-name.ts';
 import { forwardsIn } from '../../lib/iptables/forwards.ts';
 import type { NatTable } from '../../lib/iptables/nat.ts';
 import { optionOf } from '../../lib/iptables/rule.ts';
@@ -72,9 +72,9 @@ function ownersIn(table: NatTable, network: string): { chain: string; containerI
   const rules = ['CNI-HOSTPORT-DNAT', 'CNI-HOSTPORT-SNAT'].flatMap((chain) => table.get(chain) ?? []);
   return rules.flatMap((rule) => {
     const chain = optionOf(rule, '-j') ?? '';
-    const [, name, containerId] = /^[ds]nat name: "([^"]*)" id: "([^"]*)/.exec(optionOf(rule, '--comment') ?? '') ?? [];
+    const owner = ownerIn(optionOf(rule, '--comment') ?? '');
     const isOurs = isOwnedChain(chain, 'CNI-DN-') || isOwnedChain(chain, 'CNI-SN-');
-    return isOurs && name === network && containerId !== undefined ? [{ chain, containerId }] : [];
+    return isOurs && owner?.network === network ? [{ chain, containerId: owner.containerId }] : [];
   });
 }
 

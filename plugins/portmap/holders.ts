@@ -1,35 +1,44 @@
-/** Who else claims ports of this host, and whether they live: read from the records and from what they lead to. */
+/** Who else claims ports of this host, and whether they live: by records, and by rules that have none. */
 import { DEFAULT_MIN_AGE_MS } from '../../lib/attachment/collect.ts';
 import { type Judgement, judgePortHolder, type ObservedHost } from '../../lib/attachment/liveness.ts';
 import { observeHost } from '../../lib/attachment/observe.ts';
-import { claimsOf } from '../../lib/attachment/port-claims.ts';
+import { claimsOf, contested } from '../../lib/attachment/port-claims.ts';
 import type { PortRecord } from '../../lib/attachment/port-record.ts';
-import { isRecordLocked, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { type PortRegistry, recordsMeeting } from '../../lib/attachment/port-registry.ts';
+import { isRecordLocked, readAllRecords, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
+import {
+  mayMeetStrangers,
+  type PortRegistry,
+  recordsMeeting,
+  withStrangers,
+} from '../../lib/attachment/port-registry.ts';
+import { judgeStranger } from '../../lib/attachment/stranger.ts';
 import { leaveTraces, type Traces } from '../../lib/attachment/traces.ts';
 import { ifnameProblem } from '../../lib/cni/names.ts';
-import type { Call } from '../../lib/cni/plugin.ts';
+import type { Call, Host } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
+import { backendsInUse } from '../../lib/firewall/choice.ts';
 import { cookieAt } from '../../lib/linux/netns.ts';
 import { parseMac } from '../../lib/net/mac.ts';
-import type { Forwarding } from './forwarding.ts';
+import { backends } from './backends.ts';
+import { type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import type { Holder } from './ownership.ts';
 
-export interface RecordHolder extends Holder {
-  readonly record: PortRecord;
+export interface FoundHolder extends Holder {
+  /** What its rules are made from. */
+  readonly forwardings: readonly Forwarding[];
 }
 
 /** The other attachments of this host that claim a port of `wanted`, each one judged. */
-export function findHolders(registry: PortRegistry, wanted: Forwarding): RecordHolder[] {
+export function findHolders(registry: PortRegistry, wanted: Forwarding): FoundHolder[] {
   const records = recordsMeeting(registry, wanted, wanted.mappings);
   if (records.length === 0) return [];
   const observed = observeHost(STATE_FOLDER, { minAgeMs: DEFAULT_MIN_AGE_MS });
   return records
     .filter(({ traces }) => traces === undefined || !isElsewhere(traces, observed))
-    .map((record): RecordHolder => {
+    .map((record): FoundHolder => {
       const { network, containerId, mappings, traces } = record;
       const known = { pod: traces?.pod, sinceMs: traces?.timeMs, claims: claimsOf(mappings) };
-      return { record, network, containerId, ...known, isRecorded: true, ...judge(record, observed) };
+      return { network, containerId, ...known, forwardings: [record], isRecorded: true, ...judge(record, observed) };
     });
 }
 
@@ -37,6 +46,45 @@ function judge(record: PortRecord, observed: ObservedHost): Judgement {
   const { state, traces } = record;
   if (traces === undefined) return { verdict: 'unknown', why: 'its record is of an older version' };
   return judgePortHolder({ state, ...traces }, observed, isRecordLocked(record) ? 'locked' : 'free');
+}
+
+export interface Strangers {
+  readonly registry: PortRegistry;
+  readonly holders: readonly FoundHolder[];
+}
+
+/**
+ * Rules without a record that claim a port of `wanted`, such as the reference's. They are looked for once per boot, and
+ * again when what was found then stands in the way. Throws ToolError.
+ */
+export function findStrangers(registry: PortRegistry, wanted: Forwarding, warn: Host['warn']): Strangers {
+  if (!mayMeetStrangers(registry, wanted.mappings)) return { registry, holders: [] };
+  // Rules of its own container on its own network are for the plan to replace.
+  const known = [...readAllRecords(), wanted];
+  const found = backendsInUse(wanted.backend).flatMap((backend) => backends[backend].strangers(known));
+  const claims = claimsOf(wanted.mappings);
+  const groups = Map.groupBy(found, ({ backend, network, containerId }) => `${backend}\n${network}\n${containerId}`);
+  const inTheWay = [...groups.values()].filter((group) =>
+    group.some(({ mappings }) => contested(mappings, claims).length > 0),
+  );
+  return {
+    registry: withStrangers(
+      registry,
+      found.flatMap(({ mappings }) => mappings),
+    ),
+    holders: inTheWay.flatMap((group) => strangerOf(group, warn)),
+  };
+}
+
+/** All that one container has: it is dead as a whole or not at all. */
+function strangerOf(group: readonly Forwarding[], warn: Host['warn']): FoundHolder[] {
+  const [first] = group;
+  if (first === undefined) return [];
+  const { network, containerId } = first;
+  const addresses = group.flatMap((one) => familiesOf(one).flatMap((family) => targetOf(one, family)?.ip.text ?? []));
+  const judgement = judgeStranger({ network, containerId, addresses }, warn);
+  const claims = claimsOf(group.flatMap(({ mappings }) => mappings));
+  return [{ network, containerId, claims, forwardings: group, isRecorded: false, ...judgement }];
 }
 
 /** Its rules are in another network namespace of this very boot, and so are its ports. */

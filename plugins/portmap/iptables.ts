@@ -3,13 +3,14 @@ import { readRecords, readSiblings } from '../../lib/attachment/port-record-stor
 import { asCniError, combineErrors } from '../../lib/cni/errors.ts';
 import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
-import { applyNat, type NatTable, saveNat } from '../../lib/iptables/nat.ts';
+import { applyNat, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
 import { inverseLines } from '../../lib/iptables/nat-lines.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { type Adding, type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
+import { strangersInNat } from './strangers.ts';
 
 export const iptables: Backend = {
   async add(tx, forwarding, adding) {
@@ -35,6 +36,13 @@ export const iptables: Backend = {
     });
     // A host without one of the families has no rules of it.
     if (unread.length === FAMILIES.length) throw unread[0];
+  },
+  strangers(known) {
+    const chains = new Set(known.map(dnatChain));
+    return FAMILIES.flatMap((family) => {
+      const table = saveIfSupported(family);
+      return table === undefined ? [] : strangersInNat(table, family, chains);
+    });
   },
   missing(forwarding) {
     return familiesOf(forwarding).flatMap((family) =>

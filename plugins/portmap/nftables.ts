@@ -11,6 +11,7 @@ import { type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf } from './forwarding.ts';
 import { type Elsewhere, findMissing, planRemoval, planTakingBack, type Removal } from './nft-plan.ts';
 import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
+import { holdingsOf, strangersInNft } from './strangers.ts';
 
 export const nftables: Backend = {
   async add(tx, forwarding, { former, evicted = [] }) {
@@ -28,6 +29,10 @@ export const nftables: Backend = {
     const { containerId } = attachment;
     const removal = { containerId, addresses: addresses.length === 0 ? undefined : addresses, own: [] };
     applyNft(() => deletions([{ attachment, families, removal }], look));
+  },
+  strangers(known) {
+    const own = new Set(known.flatMap(holdingsOf));
+    return FAMILIES.flatMap((family) => strangersInNft(hostportRules(list(HOSTPORT_TABLES[family])), family, own));
   },
   missing(forwarding) {
     return familiesOf(forwarding).flatMap((family) => {

@@ -7,6 +7,7 @@ import type { Mapping } from './forwarding.ts';
 
 /** Another attachment that claims a port. */
 export interface Holder {
+  /** '' where it cannot be told. */
   readonly network: string;
   readonly containerId: string;
   readonly pod?: Pod | undefined;
@@ -74,13 +75,14 @@ function cededTo({ network, claims }: Holder, ceded: readonly Mapping[]): string
   const ports = contested(ceded, claims);
   if (ports.length === 0) return [];
   const what = portNames(ports);
-  return [`portmap: ${what} already leads to this container on network "${network}" and is not forwarded here`];
+  const where = network === '' ? 'another network' : `network "${network}"`;
+  return [`portmap: ${what} already leads to this container on ${where} and is not forwarded here`];
 }
 
 /** `container "c1" (pod shop/web-1) of network "testnet"` */
 function describeHolder({ containerId, network, pod }: Holder): string {
   const inPod = pod === undefined ? '' : ` (pod ${pod.namespace}/${pod.name})`;
-  return `container "${containerId}"${inPod} of network "${network}"`;
+  return `container "${containerId}"${inPod}${network === '' ? '' : ` of network "${network}"`}`;
 }
 
 function sinceWhen({ sinceMs }: Holder): string {

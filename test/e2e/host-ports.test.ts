@@ -12,7 +12,8 @@ import {
   stackNetwork,
   stdinFor,
 } from '../support/networks.ts';
-import { callPlugin, chain, type PluginEnded, succeed } from '../support/plugins.ts';
+import { callPlugin, chain, leases, type PluginEnded, reference, succeed } from '../support/plugins.ts';
+import { until } from '../support/process.ts';
 import { reboot } from '../support/reboot.ts';
 import { breakTools } from '../support/tools.ts';
 import { addresses, createWorld, type World } from '../support/world.ts';
@@ -160,8 +161,7 @@ describe('a port of a container that is dead', () => {
     await expectServed('second');
     await expectServed(neighbour.containerId, 9001);
     // All of the dead one's goes, and its DEL may come late.
-    const rules = await savedRules(world.node);
-    expect(rules.filter((rule) => rule.includes('first') && rule.includes('dnat'))).toEqual([]);
+    expect(await forwardsOf('first')).toEqual([]);
     expect(recordNames()).toHaveLength(2);
     await detachPorts('first');
     await expectServed('second');
@@ -272,7 +272,7 @@ it('of many that ask for one port at once, exactly one gets it', async () => {
 });
 
 describe('an ADD that is killed', () => {
-  it.each([1, 2, 3, 4])('at its child number %i has nothing, and the next one takes the port', async (call) => {
+  it.each([1, 3, 4, 5, 8])('at its child number %i has nothing, and the next one takes the port', async (call) => {
     const killed = await ask('killed', [tcp(HOST_PORT)]);
     const { wrap, fired } = breakTools(world, { fault: 'kill', call });
     expect((await killed.add(wrap)).signal).toBe('SIGKILL');
@@ -286,7 +286,7 @@ describe('an ADD that is killed', () => {
   it('while it replaces a dead one leaves nobody in the way', async () => {
     const first = await serve('first', [tcp(HOST_PORT)]);
     await killPods([first.pod]);
-    for (const call of [1, 2, 3, 4]) {
+    for (const call of [2, 3, 4]) {
       const killed = await ask(`killed${call}`, [tcp(HOST_PORT)]);
       await killed.add(breakTools(world, { fault: 'kill', call }).wrap);
     }
@@ -295,6 +295,71 @@ describe('an ADD that is killed', () => {
     expect(recordNames()).toHaveLength(1);
   });
 });
+
+describe.each(['iptables', 'nftables'])('rules of the reference in %s', (backend) => {
+  const list = () => stackNetwork(world, [4, 6], { portmap: { backend } });
+
+  /** By a runtime that keeps its cache of results. */
+  async function byReference() {
+    const pod = await world.pod();
+    await pod.agent.listen('reference', SERVICE);
+    await succeed(chain(world, 'add', { conflist: list(), pod, ports: [tcp(HOST_PORT)], bin: reference }));
+    // Its IPv6 addresses are tentative for a while.
+    await until('the reference', () => answer(addresses.node[6], HOST_PORT).catch(() => undefined));
+    await expectServed('reference');
+    return pod;
+  }
+
+  it('keep their port while their container lives', async () => {
+    await byReference();
+    const { add } = await ask('ours', [tcp(9000), tcp(HOST_PORT)], list());
+    const before = await dump(world);
+    expect((await add()).json).toMatchObject({
+      code: 107,
+      msg: expect.stringMatching(/8080.tcp: container "cnitool-/),
+    });
+    expect(await changesSince(world, before)).toEqual(NO_CHANGES);
+    await expectServed('reference');
+  });
+
+  it('go when neither lease nor container is there', async () => {
+    const pod = await byReference();
+    await killPods([pod]);
+    for (const address of Object.keys(leases(world))) rmSync(`${world.dataDir}/testnet/${address}`);
+    const { log } = await serve('ours', [tcp(HOST_PORT)], list());
+    expect(log).toMatch(/took the host ports of container "cnitool-.*neither record nor lease/);
+    await expectServed('ours');
+    expect(await forwardsOf('cnitool-')).toEqual([]);
+  });
+
+  it('stay, with a warning, when only one of both is there', async () => {
+    await killPods([await byReference()]);
+    const { log } = await serve('ours', [tcp(HOST_PORT)], list());
+    expect(log).toMatch(
+      /rules for host port 8080\/tcp of container "cnitool-.* stand before ours and are left alone: it has a lease/,
+    );
+    expect(await forwardsOf('cnitool-')).not.toEqual([]);
+    // Once they are known they are looked at again for this port only.
+    const { log: again } = await serve('next', [tcp(9000)], list());
+    expect(again).toBe('');
+  });
+
+  it('are no matter once the reference has deleted them', async () => {
+    const pod = await byReference();
+    await serve('ours', [tcp(9000)], list());
+    await succeed(chain(world, 'del', { conflist: list(), pod, ports: [tcp(HOST_PORT)], bin: reference }));
+    const { log } = await serve('next', [tcp(HOST_PORT)], list());
+    expect(log).toBe('');
+    await expectServed('next');
+  });
+});
+
+/** Rules that lead a port to the container, of both backends. */
+async function forwardsOf(containerId: string): Promise<string[]> {
+  const nftables = (await world.node.run('/usr/sbin/nft', 'list', 'ruleset')).split('\n');
+  const rules = [...(await savedRules(world.node)), ...nftables];
+  return rules.filter((rule) => rule.includes(containerId) && rule.includes('dnat'));
+}
 
 it('a lost or damaged index costs nothing but time', async () => {
   await serve('first', [tcp(HOST_PORT)]);

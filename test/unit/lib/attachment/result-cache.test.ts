@@ -2,7 +2,12 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { cachedSandbox, parseSandboxes } from '../../../../lib/attachment/result-cache.ts';
+import {
+  cachedDataDirs,
+  cachedNetworks,
+  cachedSandbox,
+  parseSandboxes,
+} from '../../../../lib/attachment/result-cache.ts';
 import { ownerOf, temporaryFolder } from '../../ipam/host-local/support.ts';
 
 const interfaces = [{ name: 'cni0' }, { name: 'eth0', sandbox: '/run/netns/b' }];
@@ -41,4 +46,23 @@ test('cachedSandbox() tells a sandbox that is there from one that is gone, and f
   mkdirSync(`${folder}/net1-c1-eth2`);
   expect(look('eth2')).toBe('unknown');
   expect(cachedSandbox('net1', ownerOf('c1'), `${folder}/none`)).toBe('none');
+});
+
+test('cachedNetworks() and cachedDataDirs() tell where the leases of a container may be', () => {
+  const folder = temporaryFolder();
+  const write = (name: string, config: unknown) =>
+    writeFileSync(
+      `${folder}/${name}`,
+      JSON.stringify({ config: Buffer.from(JSON.stringify(config)).toString('base64') }),
+    );
+  write('net-1-c1-eth0', { plugins: [{ type: 'bridge', ipam: { dataDir: '/run/a' } }, { type: 'portmap' }] });
+  write('other-c1-eth0', { type: 'bridge', ipam: { dataDir: '/run/b' } });
+  write('net-1-c10-eth0', { type: 'bridge', ipam: { dataDir: '/run/c' } });
+  expect(cachedNetworks('c1', folder).sort()).toEqual(['net-1', 'other']);
+  expect(cachedDataDirs('net-1', 'c1', folder)).toEqual(['/run/a']);
+  expect(cachedDataDirs('other', 'c1', folder)).toEqual(['/run/b']);
+  write('net-1-c1-eth1', { ipam: { dataDir: 'relative' } });
+  writeFileSync(`${folder}/net-1-c1-eth2`, '{"config":');
+  expect(cachedDataDirs('net-1', 'c1', folder)).toEqual(['/run/a']);
+  expect([cachedNetworks('c1', `${folder}/none`), cachedDataDirs('net-1', 'c1', `${folder}/none`)]).toEqual([[], []]);
 });
