@@ -16,6 +16,9 @@ const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
 const MSG_DONTWAIT = 0x40;
+/** netdevice(7): sets the MAC address of a link. */
+const SIOCSIFHWADDR = 0x8924n;
+const ARPHRD_ETHER = 1;
 
 interface Libc {
   flock(fd: number, operation: number): number;
@@ -23,6 +26,7 @@ interface Libc {
   socket(family: number, type: number, protocol: number): number;
   getsockopt(fd: number, level: number, option: number, value: Buffer, length: Buffer): number;
   sendto(fd: number, data: Buffer, size: bigint, flags: number, address: Buffer, length: number): bigint;
+  ioctl(fd: number, request: bigint, argument: Buffer): number;
   close(fd: number): number;
 }
 
@@ -32,6 +36,7 @@ const SIGNATURES: { readonly [K in keyof Libc]: FunctionSignature } = {
   socket: { arguments: ['i32', 'i32', 'i32'], return: 'i32' },
   getsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'], return: 'i32' },
   sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
+  ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
   close: { arguments: ['i32'], return: 'i32' },
 };
 
@@ -85,5 +90,22 @@ export function sendDatagram(family: Family, address: Buffer, port: number): voi
   address.copy(sockaddr, family === 4 ? 4 : 8);
   // Refused (no route, a full queue): then nobody is asked, and whoever looks afterwards finds no answer.
   libc('sendto')(fd, Buffer.alloc(1), 0n, MSG_DONTWAIT, sockaddr, sockaddr.length);
+  libc('close')(fd);
+}
+
+/**
+ * Sets the MAC address that link `ifname` of this thread's namespace has anyway, at which the kernel tells the neighbours
+ * (with arp_notify and ndisc_notify on). It does so when the link comes up, too, but then the far end may not forward yet.
+ */
+export function announceMac(ifname: string, mac: string): void {
+  const fd = libc('socket')(AF_INET[4], SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) return;
+  // struct ifreq: the name in 16 bytes, then a sockaddr.
+  const request = Buffer.alloc(40);
+  request.write(ifname, 0, 15);
+  request.writeUInt16LE(ARPHRD_ETHER, 16);
+  request.write(mac.replaceAll(':', ''), 18, 'hex');
+  // Refused: then the neighbours find out by themselves, later.
+  libc('ioctl')(fd, SIOCSIFHWADDR, request);
   libc('close')(fd);
 }

@@ -4,8 +4,10 @@
  * by the port to the attachment's chain, that to a second one, which lets the one address return and drops the rest.
  */
 import { CniError, code } from '../cni/errors.ts';
-import { run, ToolError } from '../exec.ts';
+import { ToolError } from '../exec.ts';
 import { linkNames } from '../linux/links.ts';
+import { applyNft, list, type NftRule } from './nft.ts';
+import { NftTransaction } from './transaction.ts';
 
 /** Whose rules. */
 export interface Spoofer {
@@ -22,154 +24,117 @@ export interface SpoofCheck extends Spoofer {
 
 const TABLE = 'bridge nat';
 const BASE = 'PREROUTING';
-const CHAIN_PREFIX = 'cni-br-iface-';
 const COMMENT_PREFIX = 'macspoofchk-';
 
-/** Of a rule's comment, in bytes (libnftnl: NFTNL_UDATA_COMMENT_MAXLEN). */
+/** Of a rule's comment, in bytes (libnftnl: NFTNL_UDATA_COMMENT_MAXLEN): the reference compares it whole. */
 const MAX_COMMENT = 128;
-
-/** A rule as nft prints it, and the number to delete it by. */
-export interface ListedRule {
-  readonly text: string;
-  readonly handle: string;
-}
 
 /** Adds the rules in one transaction; those of an earlier attempt of the same attachment give way. Throws ToolError. */
 export function addSpoofCheck(check: SpoofCheck): void {
   try {
-    apply(planSpoofCheck(check));
+    applyNft(() => [planSpoofCheck(check)]);
   } catch (error) {
     if (!(error instanceof ToolError) || !error.stderr.includes('File exists')) throw error;
-    apply([...planRemoval([check], listBase() ?? []), ...planSpoofCheck(check)]);
+    applyNft(() => [planRemoval([check], list(TABLE, BASE).rules), planSpoofCheck(check)]);
   }
 }
 
-/** Pure: `create` fails where the chain is there already, so no jump is ever added twice. */
-export function planSpoofCheck({ port, mac, ...spoofer }: SpoofCheck): string[] {
-  const { chain, macChain } = chainsOf(spoofer);
-  const rules = rulesOf({ port, mac, ...spoofer });
-  return [
-    `add table ${TABLE}`,
-    `add chain ${TABLE} ${BASE} { type filter hook prerouting priority -300; policy accept; }`,
-    `create chain ${TABLE} ${chain}`,
-    `create chain ${TABLE} ${macChain}`,
-    ...rules.map(({ at, rule }) => `add rule ${TABLE} ${at} ${rule}`),
-  ];
+/** Pure: a chain that is there already makes it fail, so no jump is ever added twice. */
+export function planSpoofCheck(check: SpoofCheck): NftTransaction {
+  const { chain, macChain, comment } = namesOf(check);
+  const transaction = new NftTransaction(TABLE)
+    .addTable()
+    .addChain(BASE, { hook: 'type filter hook prerouting priority -300; policy accept' })
+    .createChain(chain)
+    .createChain(macChain);
+  for (const { at, rule } of rulesOf(check)) transaction.addRule(at, rule, comment);
+  return transaction;
 }
 
-/** Pure: which chain holds what, as nft prints it. */
-export function rulesOf({ port, mac, ...spoofer }: SpoofCheck): readonly { at: string; rule: string }[] {
-  const { chain, macChain, comment } = chainsOf(spoofer);
+/** Which chain holds what, in the words of ./rule-text.ts. */
+function rulesOf(check: SpoofCheck): readonly { at: string; rule: string }[] {
+  const { chain, macChain } = namesOf(check);
   return [
-    { at: BASE, rule: `iifname "${port}" jump ${chain} ${comment}` },
-    { at: chain, rule: `jump ${macChain} ${comment}` },
-    { at: macChain, rule: `ether saddr ${mac} return ${comment}` },
-    { at: macChain, rule: `drop ${comment}` },
+    { at: BASE, rule: `meta iifname ${check.port} jump ${chain}` },
+    { at: chain, rule: `jump ${macChain}` },
+    { at: macChain, rule: `ether saddr ${check.mac} return` },
+    { at: macChain, rule: 'drop' },
   ];
 }
 
 /** nft's input has no form for other characters in a chain's name. Throws code 7. */
-function chainsOf({ containerId, ifname }: Spoofer) {
+function namesOf({ containerId, ifname }: Spoofer) {
   const id = `${containerId}-${ifname}`;
-  const text = `${COMMENT_PREFIX}${id}`;
-  if (!/^[\w.-]+$/.test(id) || text.length > MAX_COMMENT) {
+  const comment = `${COMMENT_PREFIX}${id}`;
+  if (!/^[\w.-]+$/.test(id) || comment.length > MAX_COMMENT) {
     throw new CniError(code.invalidConfig, `cannot name the rules against spoofed MAC addresses after ${id}`, {
       details: `"macspoofchk" needs a container ID and an interface name of letters, digits, ".", "_" and "-", and of at most ${MAX_COMMENT - COMMENT_PREFIX.length - 1} together`,
     });
   }
-  const chain = `${CHAIN_PREFIX}${id}`;
-  return { chain, macChain: `${chain}-mac`, comment: `comment "${text}"` };
+  const chain = `cni-br-iface-${id}`;
+  return { chain, macChain: `${chain}-mac`, comment };
 }
 
 /** Takes the rules of all `spoofers` away; none there is success. The table stays. Throws ToolError. */
 export function removeSpoofChecks(spoofers: readonly Spoofer[]): void {
-  if (spoofers.length === 0) return;
-  // A name that has no form has no rules either.
-  const named = spoofers.filter(hasChains);
-  const listed = listBase();
-  if (listed !== undefined) apply(planRemoval(named, listed));
+  // What has no name has no rules either.
+  const named = spoofers.filter(hasNames);
+  if (named.length === 0) return;
+  applyNft(() => {
+    const { chains, rules } = list(TABLE, BASE);
+    return chains.size === 0 ? [] : [planRemoval(named, rules)];
+  });
 }
 
-function hasChains(spoofer: Spoofer): boolean {
+function hasNames(spoofer: Spoofer): boolean {
   try {
-    chainsOf(spoofer);
+    namesOf(spoofer);
     return true;
   } catch {
     return false;
   }
 }
 
-/** Pure. */
-export function planRemoval(spoofers: readonly Spoofer[], listed: readonly ListedRule[]): string[] {
-  return spoofers.flatMap((spoofer) => {
-    const { chain, macChain, comment } = chainsOf(spoofer);
-    const jumps = listed.filter(({ text }) => text.endsWith(comment));
-    return deletion(jumps, [chain, macChain]);
-  });
-}
-
-/** A chain is added before it is deleted: so it is no error that it is not there. */
-function deletion(jumps: readonly ListedRule[], chains: readonly string[]): string[] {
-  return [
-    ...jumps.map(({ handle }) => `delete rule ${TABLE} ${BASE} handle ${handle}`),
-    ...['add', 'flush', 'delete'].flatMap((verb) => chains.map((name) => `${verb} chain ${TABLE} ${name}`)),
-  ];
+/** Pure; `rules` are those of the base chain. */
+export function planRemoval(spoofers: readonly Spoofer[], rules: readonly NftRule[]): NftTransaction {
+  const transaction = new NftTransaction(TABLE);
+  for (const spoofer of spoofers) {
+    const { chain, macChain, comment } = namesOf(spoofer);
+    for (const rule of rules) if (rule.comment === comment) transaction.deleteRule(rule);
+    transaction.dropChains([chain, macChain]);
+  }
+  return transaction;
 }
 
 /** Takes away what the reference left when a port went without a DEL. Throws ToolError. */
 export function removeOrphanedSpoofChecks(): void {
-  const listed = listBase() ?? [];
-  apply(planOrphans(listed, linkNames()));
+  applyNft(() => [planOrphans(list(TABLE, BASE).rules, linkNames())]);
 }
+
+const JUMP = /^meta iifname (\S+) jump (cni-br-iface-[\w.-]+)$/;
 
 /** Pure: the rules of ports that are not among `links` match nothing any more. */
-export function planOrphans(listed: readonly ListedRule[], links: ReadonlySet<string>): string[] {
-  const jumps = listed.flatMap((rule) => {
+export function planOrphans(rules: readonly NftRule[], links: ReadonlySet<string>): NftTransaction {
+  const jumps = rules.flatMap((rule) => {
     const [, port, chain] = JUMP.exec(rule.text) ?? [];
-    return port === undefined || chain === undefined ? [] : [{ rule, chain, isOrphan: !links.has(port) }];
+    const isOurs = rule.comment.startsWith(COMMENT_PREFIX) && port !== undefined && chain !== undefined;
+    return isOurs ? [{ rule, chain, isOrphan: !links.has(port) }] : [];
   });
+  const orphans = jumps.filter(({ isOrphan }) => isOrphan);
   // A second ADD of the reference's adds a second jump to the same chain.
   const used = new Set(jumps.filter(({ isOrphan }) => !isOrphan).map(({ chain }) => chain));
-  const orphans = jumps.filter(({ isOrphan }) => isOrphan);
-  const chains = new Set(orphans.map(({ chain }) => chain).filter((chain) => !used.has(chain)));
-  return deletion(
-    orphans.map(({ rule }) => rule),
-    [...chains].flatMap((chain) => [chain, `${chain}-mac`]),
-  );
+  const transaction = new NftTransaction(TABLE);
+  for (const { rule } of orphans) transaction.deleteRule(rule);
+  for (const chain of new Set(orphans.map((orphan) => orphan.chain))) {
+    if (!used.has(chain)) transaction.dropChains([chain, `${chain}-mac`]);
+  }
+  return transaction;
 }
-
-const JUMP = /^iifname "([^"]+)" jump (cni-br-iface-[\w.-]+) comment "macspoofchk-[\w.-]+"$/;
 
 /** The first rule of `check` that is not there, `undefined` when all are. Throws ToolError. */
 export function missingSpoofRule(check: SpoofCheck): string | undefined {
-  const rules = rulesOf(check);
-  // The whole table: nft 1.0.6 cannot list two chains in one run.
-  const texts = new Set(list('table', TABLE)?.map(({ text }) => text));
-  return rules.find(({ rule }) => !texts.has(rule))?.rule;
-}
-
-function listBase(): ListedRule[] | undefined {
-  return list('chain', `${TABLE} ${BASE}`);
-}
-
-/** `undefined` when it is not there. */
-function list(kind: 'chain' | 'table', name: string): ListedRule[] | undefined {
-  try {
-    return parseRules(run('nft', ['-a', 'list', kind, ...name.split(' ')]));
-  } catch (error) {
-    if (error instanceof ToolError && error.stderr.includes('No such file or directory')) return undefined;
-    throw error;
-  }
-}
-
-/** Pure: what `nft -a list chain` prints; every rule of ours ends with its comment. */
-export function parseRules(text: string): ListedRule[] {
-  return text.split('\n').flatMap((line) => {
-    const [, rule = '', handle = ''] = /^\s*(.* comment ".*") # handle (\d+)$/.exec(line) ?? [];
-    return rule === '' ? [] : [{ text: rule, handle }];
-  });
-}
-
-function apply(lines: readonly string[]): void {
-  if (lines.length > 0) run('nft', ['-f', '-'], { input: `${lines.join('\n')}\n` });
+  const { comment } = namesOf(check);
+  const own = list(TABLE).rules.filter((rule) => rule.comment === comment);
+  const missing = rulesOf(check).find(({ at, rule }) => !own.some(({ chain, text }) => chain === at && text === rule));
+  return missing?.rule;
 }

@@ -19,6 +19,7 @@ function expressionText(expression: unknown): string {
       return `${kind} ${content.target}`;
     case 'masquerade':
     case 'return':
+    case 'drop':
       return kind;
     default:
       return JSON.stringify(expression);

@@ -1,7 +1,7 @@
 /** One atomic script for `nft -f -` (nft(8)) about one table. Text, since that is nft's own documented interface. */
 
 /** `ip cni_hostport`: family and name. */
-export type NftTable = `${'ip' | 'ip6' | 'inet'} ${string}`;
+export type NftTable = `${'ip' | 'ip6' | 'inet' | 'bridge'} ${string}`;
 
 export interface ChainOptions {
   /** Makes it a base chain: `type nat hook postrouting priority 100`. */
@@ -26,12 +26,23 @@ export class NftTransaction {
     this.#table = table;
   }
 
-  addTable(comment: string): this {
-    return this.#line('add table', '', block([commentOf(comment)]));
+  addTable(comment?: string): this {
+    return this.#line('add table', '', block([comment === undefined ? undefined : commentOf(comment)]));
   }
 
   addChain(name: string, { hook, comment }: ChainOptions = {}): this {
     return this.#line('add chain', name, block([hook, comment === undefined ? undefined : commentOf(comment)]));
+  }
+
+  /** Fails where it is there already. */
+  createChain(name: string): this {
+    return this.#line('create chain', name);
+  }
+
+  /** Also where they are not there; they may lead to each other, but nothing else to them. */
+  dropChains(names: readonly string[]): this {
+    for (const verb of ['add', 'flush', 'delete']) for (const name of names) this.#line(`${verb} chain`, name);
+    return this;
   }
 
   flushChain(name: string): this {

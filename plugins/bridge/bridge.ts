@@ -21,6 +21,7 @@ import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend, installedBackends } from '../../lib/firewall/choice.ts';
 import { runBatch } from '../../lib/iproute2/batch.ts';
 import { showLink } from '../../lib/iproute2/show.ts';
+import { announceMac } from '../../lib/linux/libc.ts';
 import { linkNames } from '../../lib/linux/links.ts';
 import { type Netns, openNetns, ownCookie } from '../../lib/linux/netns.ts';
 import { readSysctl, writeSysctl } from '../../lib/linux/sysctl.ts';
@@ -147,10 +148,12 @@ function enableForwarding(gateways: readonly Cidr[]): void {
   }
 }
 
-/** The port forwards, and no address is still asked about. */
+/** The port forwards, the neighbours know, and no address is still asked about. */
 async function waitUntilUsable({ config, ifname, pair, addressing }: Attachment, netns: Netns): Promise<void> {
   if (config.staysDown) return;
   await waitForPort(pair.hostName);
+  // Whoever remembers one of the addresses remembers another MAC address with it.
+  if (addressing.addresses.length > 0) netns.run(() => announceMac(ifname, pair.containerMac));
   if (addressing.addresses.some(({ cidr }) => cidr.ip.family === 6)) await settleAddresses(netns, ifname);
 }
 

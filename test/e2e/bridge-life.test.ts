@@ -63,7 +63,7 @@ describe.each(stacks)('$stack', ({ families }) => {
     const conflist = small(world, families);
     const sibling = await world.pod();
     await attach(world, conflist, { containerId: 'sibling', pod: sibling });
-    for (let round = 0; round < 4; round += 1) {
+    for (let round = 0; round < 6; round += 1) {
       const pod = await world.pod();
       const containerId = `c${round}`;
       const { result } = await attach(world, conflist, { containerId, pod });

@@ -6,7 +6,6 @@ import { linkNames } from '../../../../lib/linux/links.ts';
 import {
   addSpoofCheck,
   missingSpoofRule,
-  parseRules,
   planOrphans,
   planRemoval,
   removeOrphanedSpoofChecks,
@@ -19,34 +18,59 @@ const nft = vi.mocked(run);
 
 const check = { containerId: 'web', ifname: 'eth0', port: 'veth1', mac: '02:00:00:00:00:02' };
 
-/** As nft 1.0.6 prints it. */
-const LISTED = `table bridge nat { # handle 1
-	chain PREROUTING { # handle 1
-		type filter hook prerouting priority dstnat; policy accept;
-		iifname "veth1" jump cni-br-iface-web-eth0 comment "macspoofchk-web-eth0" # handle 4
-		iifname "veth7" jump cni-br-iface-other-eth0 comment "macspoofchk-other-eth0" # handle 9
-	}
+const meta = (port: string) => ({ match: { op: '==', left: { meta: { key: 'iifname' } }, right: port } });
+const own = { match: { op: '==', left: { payload: { protocol: 'ether', field: 'saddr' } }, right: check.mac } };
 
-	chain cni-br-iface-web-eth0 { # handle 2
-		jump cni-br-iface-web-eth0-mac comment "macspoofchk-web-eth0" # handle 5
-	}
-
-	chain cni-br-iface-web-eth0-mac { # handle 3
-		ether saddr 02:00:00:00:00:02 return comment "macspoofchk-web-eth0" # handle 6
-		drop comment "macspoofchk-web-eth0" # handle 7
-	}
+interface Rule {
+  readonly chain: string;
+  readonly handle: number;
+  readonly id: string;
+  readonly expr: readonly object[];
 }
-`;
 
-/** The same of one chain alone. */
-const BASE = LISTED.split('\n\n')[0] ?? '';
+const BASE: readonly Rule[] = [
+  {
+    chain: 'PREROUTING',
+    handle: 4,
+    id: 'web-eth0',
+    expr: [meta('veth1'), { jump: { target: 'cni-br-iface-web-eth0' } }],
+  },
+  {
+    chain: 'PREROUTING',
+    handle: 9,
+    id: 'other-eth0',
+    expr: [meta('veth7'), { jump: { target: 'cni-br-iface-other-eth0' } }],
+  },
+];
+
+const ALL: readonly Rule[] = [
+  ...BASE,
+  {
+    chain: 'cni-br-iface-web-eth0',
+    handle: 5,
+    id: 'web-eth0',
+    expr: [{ jump: { target: 'cni-br-iface-web-eth0-mac' } }],
+  },
+  { chain: 'cni-br-iface-web-eth0-mac', handle: 6, id: 'web-eth0', expr: [own, { return: null }] },
+  { chain: 'cni-br-iface-web-eth0-mac', handle: 7, id: 'web-eth0', expr: [{ drop: null }] },
+];
+
+/** As `nft --json list` prints them. */
+function listing(rules: readonly Rule[]): string {
+  const chains = new Set(['PREROUTING', ...rules.map(({ chain }) => chain)]);
+  const objects = [
+    ...[...chains].map((name) => ({ chain: { family: 'bridge', table: 'nat', name } })),
+    ...rules.map(({ id, ...rule }) => ({ rule: { ...rule, comment: `macspoofchk-${id}` } })),
+  ];
+  return JSON.stringify({ nftables: objects });
+}
 
 const ADDED = [
   'add table bridge nat',
-  'add chain bridge nat PREROUTING { type filter hook prerouting priority -300; policy accept; }',
+  'add chain bridge nat PREROUTING { type filter hook prerouting priority -300; policy accept ; }',
   'create chain bridge nat cni-br-iface-web-eth0',
   'create chain bridge nat cni-br-iface-web-eth0-mac',
-  'add rule bridge nat PREROUTING iifname "veth1" jump cni-br-iface-web-eth0 comment "macspoofchk-web-eth0"',
+  'add rule bridge nat PREROUTING meta iifname veth1 jump cni-br-iface-web-eth0 comment "macspoofchk-web-eth0"',
   'add rule bridge nat cni-br-iface-web-eth0 jump cni-br-iface-web-eth0-mac comment "macspoofchk-web-eth0"',
   'add rule bridge nat cni-br-iface-web-eth0-mac ether saddr 02:00:00:00:00:02 return comment "macspoofchk-web-eth0"',
   'add rule bridge nat cni-br-iface-web-eth0-mac drop comment "macspoofchk-web-eth0"',
@@ -70,7 +94,7 @@ function sent(): string[][] {
 }
 
 beforeEach(() => {
-  nft.mockReset().mockImplementation((_tool, args) => (args.includes('chain') ? BASE : LISTED));
+  nft.mockReset().mockImplementation((_tool, args) => listing(args.includes('chain') ? BASE : ALL));
   vi.mocked(linkNames).mockReturnValue(new Set(['veth1', 'veth7']));
 });
 
@@ -125,12 +149,10 @@ describe('removeSpoofChecks()', () => {
   });
 
   test('takes every jump of one that was added twice', () => {
-    const [jump] = parseRules(BASE);
-    const twice = [jump, { text: jump?.text ?? '', handle: '12' }].filter((rule) => rule !== undefined);
-    expect(planRemoval([check], twice).slice(0, 2)).toEqual([
-      'delete rule bridge nat PREROUTING handle 4',
-      'delete rule bridge nat PREROUTING handle 12',
-    ]);
+    const jump = { chain: 'PREROUTING', comment: 'macspoofchk-web-eth0', text: '' };
+    const twice = [4, 12].map((handle) => ({ ...jump, handle }));
+    const lines = String(planRemoval([check], twice)).split('\n');
+    expect(lines.slice(0, 2)).toEqual([4, 12].map((handle) => `delete rule bridge nat PREROUTING handle ${handle}`));
   });
 });
 
@@ -138,15 +160,19 @@ describe('missingSpoofRule()', () => {
   test('is undefined when all is there', () => {
     expect(missingSpoofRule(check)).toBeUndefined();
   });
-  test.each(['iifname "veth1"', 'jump cni-br-iface-web-eth0-mac', 'ether saddr', 'drop'])('names %s', (rule) => {
-    const lines = LISTED.split('\n').filter((line) => !line.trim().startsWith(rule));
-    nft.mockReturnValue(lines.join('\n'));
-    expect(missingSpoofRule(check)).toContain(rule);
+  test.each([
+    [4, 'meta iifname veth1 jump cni-br-iface-web-eth0'],
+    [5, 'jump cni-br-iface-web-eth0-mac'],
+    [6, 'ether saddr 02:00:00:00:00:02 return'],
+    [7, 'drop'],
+  ])('names the one with handle %i', (handle, rule) => {
+    nft.mockReturnValue(listing(ALL.filter((one) => one.handle !== handle)));
+    expect(missingSpoofRule(check)).toBe(rule);
   });
   test('names the first when there is no table, and a rule for another address', () => {
     expect(missingSpoofRule({ ...check, mac: '02:00:00:00:00:77' })).toContain('ether saddr 02:00:00:00:00:77');
     nft.mockImplementation(() => fails('Error: No such file or directory\n'));
-    expect(missingSpoofRule(check)).toContain('iifname "veth1"');
+    expect(missingSpoofRule(check)).toContain('iifname veth1');
   });
 });
 
@@ -157,19 +183,22 @@ describe('rules of ports that are gone', () => {
     expect(sent()).toEqual([REMOVED]);
   });
 
+  const jump = (port: string, handle: number) => ({
+    chain: 'PREROUTING',
+    comment: 'macspoofchk-web-eth0',
+    text: `meta iifname ${port} jump cni-br-iface-web-eth0`,
+    handle,
+  });
+
   test('leave the chains that another jump leads to', () => {
-    const rule = (port: string, handle: string) => ({
-      text: `iifname "${port}" jump cni-br-iface-web-eth0 comment "macspoofchk-web-eth0"`,
-      handle,
-    });
-    expect(planOrphans([rule('gone', '4'), rule('veth1', '8')], new Set(['veth1']))).toEqual([
-      'delete rule bridge nat PREROUTING handle 4',
-    ]);
+    expect(String(planOrphans([jump('gone', 4), jump('veth1', 8)], new Set(['veth1'])))).toBe(
+      'delete rule bridge nat PREROUTING handle 4\n',
+    );
   });
 
   test('nobody else’s rules are such', () => {
-    const foreign = [{ text: 'iifname "gone" drop comment "mine"', handle: '3' }];
-    expect(planOrphans(foreign, new Set())).toEqual([]);
+    const foreign = { ...jump('gone', 3), comment: 'mine' };
+    expect(String(planOrphans([foreign], new Set()))).toBe('');
     nft.mockImplementation(() => fails('Error: No such file or directory\n'));
     removeOrphanedSpoofChecks();
     expect(sent()).toEqual([]);

@@ -25,6 +25,20 @@ delete rule ip cni_hostport hostports handle 7
 `);
 });
 
+test('a table needs no comment; chains may be made only once, and dropped where they are not', () => {
+  const transaction = new NftTransaction('bridge nat').addTable().createChain('one').dropChains(['one', 'two']);
+  expect(transaction.toString()).toBe(`\
+add table bridge nat
+create chain bridge nat one
+add chain bridge nat one
+add chain bridge nat two
+flush chain bridge nat one
+flush chain bridge nat two
+delete chain bridge nat one
+delete chain bridge nat two
+`);
+});
+
 test('without lines it is empty', () => {
   expect(String(new NftTransaction('ip cni_hostport'))).toBe('');
 });

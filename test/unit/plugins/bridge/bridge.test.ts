@@ -10,6 +10,7 @@ import { CniError } from '../../../../lib/cni/errors.ts';
 import { findTool } from '../../../../lib/exec.ts';
 import { runBatch } from '../../../../lib/iproute2/batch.ts';
 import { showLink } from '../../../../lib/iproute2/show.ts';
+import { announceMac } from '../../../../lib/linux/libc.ts';
 import { linkNames } from '../../../../lib/linux/links.ts';
 import { netnsState, openNetns } from '../../../../lib/linux/netns.ts';
 import { writeSysctl } from '../../../../lib/linux/sysctl.ts';
@@ -29,6 +30,8 @@ vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({
   runBatch: vi.fn(),
 }));
 vi.mock(import('../../../../lib/iproute2/show.ts'), async (original) => ({ ...(await original()), showLink: vi.fn() }));
+// Not on the links of the machine that runs the tests.
+vi.mock(import('../../../../lib/linux/libc.ts'), async (original) => ({ ...(await original()), announceMac: vi.fn() }));
 vi.mock(import('../../../../lib/linux/links.ts'), () => ({ linkNames: vi.fn(), parseLinkNames: vi.fn() }));
 vi.mock(import('../../../../lib/linux/netns.ts'), () => ({
   netnsState: vi.fn(),
@@ -124,6 +127,9 @@ beforeEach(() => {
       step('bridge');
       return { mac: '02:00:00:00:00:0b', gateway: undefined };
     });
+  vi.mocked(announceMac)
+    .mockReset()
+    .mockImplementation(() => step('announcement'));
   vi.mocked(deleteLink)
     .mockReset()
     .mockImplementation((name) => step(`delete ${name.slice(0, 4)}`));
@@ -154,7 +160,7 @@ beforeEach(() => {
 });
 
 describe('ADD', () => {
-  const steps = ['ipam ADD', 'bridge', 'link add', 'addr add', 'forwarding', 'rules', 'port'];
+  const steps = ['ipam ADD', 'bridge', 'link add', 'addr add', 'forwarding', 'rules', 'port', 'announcement'];
 
   test('builds from the address to the port', async () => {
     const result = await bridge.add(fakeCall(config));
@@ -171,6 +177,7 @@ describe('ADD', () => {
     ['forwarding', ['delete veth', 'ipam DEL']],
     ['rules', [...noRules, 'delete veth', 'ipam DEL']],
     ['port', [...noRules, 'delete veth', 'ipam DEL']],
+    ['announcement', [...noRules, 'delete veth', 'ipam DEL']],
   ])('that fails at "%s" undoes what it did, in reverse', async (name, undone) => {
     failing = new Set([name]);
     await expect(bridge.add(fakeCall(config))).rejects.toMatchObject({ code: 102, message: `${name} failed` });
