@@ -2,7 +2,7 @@
  * The first time in a boot that a network uses a bridge, this host is looked over once for what would keep its containers
  * from working; each thing found is one line of the log with its fix. Later ADDs pay one stat(2).
  */
-import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
 import { RUN_FOLDER } from '../../lib/attachment/run-folder.ts';
 import { CniError, code, hasErrno } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
@@ -22,12 +22,14 @@ export interface Using {
 
 /** Throws code 101 for an overlap, where the configuration says so; it then looks again next time. */
 export function warnAtFirstUse(call: Call, config: BridgeConfig, { addresses, gateways }: Using): void {
-  if (gateways.length === 0 && !config.ipMasq) return;
+  const { bridge, ipMasq } = config;
+  const forwarded = addresses
+    .map(({ cidr }) => cidr)
+    .filter(({ ip }) => gateways.length > 0 || ipMasq.includes(ip.family));
+  if (forwarded.length === 0) return;
   const stamp = stampPath(call, config, gateways);
-  if (statSync(stamp, { throwIfNoEntry: false }) !== undefined) return;
-  const { bridge } = config;
-  const families = familiesOf(addresses.map(({ cidr }) => cidr));
-  const asked: Asked = { network: call.config.name, bridge, families, gateways };
+  if (existsSync(stamp)) return;
+  const asked: Asked = { network: call.config.name, bridge, families: familiesOf(forwarded), gateways };
   const { overlaps, warnings } = findHarm(asked, lookOver(asked));
   const [overlap] = overlaps;
   if (overlap !== undefined && config.overlap === 'fail') throw overlapping(overlap);
@@ -54,6 +56,6 @@ function leaveStamp(path: string): boolean {
     closeSync(openSync(path, 'wx', 0o600));
     return true;
   } catch (error) {
-    return !hasErrno(error, 'EEXIST');
+    return !(hasErrno(error, 'EEXIST') && existsSync(path));
   }
 }

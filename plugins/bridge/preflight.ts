@@ -6,7 +6,7 @@ export interface Asked {
   /** Name of the network. */
   readonly network: string;
   readonly bridge: string;
-  /** Of the container's addresses. */
+  /** Of the container's addresses that the host has to forward for. */
   readonly families: readonly Family[];
   /** The bridge's addresses; none where another router is the gateway. */
   readonly gateways: readonly Cidr[];

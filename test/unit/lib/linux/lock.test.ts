@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { CniError, code } from '../../../../lib/cni/errors.ts';
 import { LOCK_EX, tryFlock } from '../../../../lib/linux/libc.ts';
-import { type LockOptions, withLock } from '../../../../lib/linux/lock.ts';
+import { type LockOptions, takeLock, withLock } from '../../../../lib/linux/lock.ts';
 
 function lockPath(): string {
   const folder = mkdtempSync(posix.join(tmpdir(), 'nodecni-lock-'));
@@ -94,5 +94,28 @@ describe('withLock()', () => {
       code: code.ioFailure,
       message: expect.stringContaining(`cannot open the lock file "${path}"`),
     });
+  });
+});
+
+describe('takeLock()', () => {
+  test('shares the lock with other shared holders, and keeps exclusive ones out until the last is released', async () => {
+    const path = lockPath();
+    const shared = options({ isShared: true });
+    const [one, two] = [await takeLock(path, shared), await takeLock(path, shared)];
+    one[Symbol.dispose]();
+    await expect(takeLock(path, options({ deadlineMs: 0 }))).rejects.toMatchObject({ code: code.tryAgainLater });
+    two[Symbol.dispose]();
+    using _lock = await takeLock(path, options());
+    await expect(takeLock(path, { ...shared, deadlineMs: 0 })).rejects.toMatchObject({ code: code.tryAgainLater });
+  });
+
+  test('is released once, however often', async () => {
+    const path = lockPath();
+    const lock = await takeLock(path, options());
+    lock[Symbol.dispose]();
+    const other = openSync(path, 'r');
+    onTestFinished(() => closeSync(other));
+    lock[Symbol.dispose]();
+    expect(tryFlock(other, LOCK_EX)).toBe(true);
   });
 });
