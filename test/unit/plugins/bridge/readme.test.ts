@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import * as z from 'zod/mini';
 import { renderResult } from '../../../../lib/cni/convert.ts';
 import { renderBatch } from '../../../../lib/iproute2/batch.ts';
+import { planSpoofCheck } from '../../../../lib/nft/mac-spoof.ts';
 import { planBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
 import { planContainerBatch, planHostBatch, planResult } from '../../../../plugins/bridge/plan.ts';
@@ -37,6 +38,11 @@ describe('the example', () => {
     ['the rules', `${rules.join('\n')}\n`],
   ])('shows %s', (_what, text) => {
     expect(blocks).toContain(text);
+  });
+
+  test('shows the rules against spoofed MAC addresses', () => {
+    const check = { containerId: 'web', ifname: 'eth0', port: 'veth01020304', mac: '02:00:00:00:00:02' };
+    expect(readme.replaceAll('\n  ', '\n')).toContain(`\n${planSpoofCheck(check)}`);
   });
 
   test('shows the result, keys in order', () => {
