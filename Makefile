@@ -1,7 +1,7 @@
 # nodecni. Each target installs what it needs by itself; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test check bench readme install clean npm root
+.PHONY: help build demo demo-flannel test check bench readme install clean npm root
 MAKEFLAGS += --no-print-directory
 
 CNI_BIN_DIR ?= /opt/cni/bin
@@ -11,7 +11,7 @@ DESTDIR ?=
 NODE := node_modules/node-linux-$(if $(filter aarch64,$(shell uname -m)),arm64,x64)/bin/node
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 build: npm ## make dist/bin: one executable under six names
 	@test/support/setup-debian.sh build
@@ -20,6 +20,11 @@ build: npm ## make dist/bin: one executable under six names
 demo: root build ## watch two containers get a network, use it and leave no trace (root, nothing of the host is touched)
 	@test/support/setup-debian.sh network
 	@test/support/private-namespace.sh $(NODE) test/demo/demo.ts
+
+demo-flannel: root build ## watch one packet cross two nodes that the real flanneld joins, hop by hop (root, the same)
+	@test/support/setup-debian.sh network tests
+	@test/support/setup-peers.sh || { echo 'demo-flannel: it takes flanneld and etcd, see above; "make demo" does without' >&2; exit 1; }
+	@test/support/private-namespace.sh $(NODE) --no-warnings test/demo/flannel.ts
 
 test: root build ## unit and end-to-end tests against the real kernel and the reference plugins (root)
 	@test/support/setup-debian.sh network tests

@@ -64,11 +64,9 @@ function recipe(): readonly string[] {
 }
 
 function isBuilt(bin: string, buildId: string, libraries: Libraries): boolean {
-  const inodes = executableNames.map((name) => lstatSync(join(bin, name), { throwIfNoEntry: false })?.ino);
-  const [first] = inodes;
-  if (first === undefined || inodes.some((inode) => inode !== first)) return false;
+  if (executableNames.some((name) => !existsSync(join(bin, name)))) return false;
   if (libraries.files.some(({ name }) => !existsSync(join(bin, libraryFolder, name)))) return false;
-  return readTrailer(tailOf(join(bin, 'bridge'))) === buildId;
+  return executableNames.every((name) => readTrailer(tailOf(join(bin, name))) === buildId);
 }
 
 function tailOf(path: string): string {

@@ -3,6 +3,7 @@
 import {
   chmodSync,
   closeSync,
+  constants,
   copyFileSync,
   fsyncSync,
   linkSync,
@@ -13,7 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Library } from './libraries.ts';
-import { executableNames, libraryFolder } from './names.ts';
+import { executableNames, libraryFolder, namesOfOwnFile } from './names.ts';
 
 export interface Placement {
   readonly executable: string;
@@ -30,12 +31,15 @@ export function place({ executable, libraries }: Placement, folder: string): voi
   syncFolder(folder);
 }
 
-/** One inode under all names, so that the page cache holds it once. */
 function placeNames(executable: string, folder: string): void {
   const [first, ...others] = executableNames;
   const firstPath = join(folder, first);
   placeFile(executable, firstPath, 0o755);
   for (const name of others) {
+    if (namesOfOwnFile.includes(name)) {
+      placeFile(executable, join(folder, name), 0o755);
+      continue;
+    }
     const draft = draftOf(join(folder, name));
     rmSync(draft, { force: true });
     linkSync(firstPath, draft);
@@ -47,7 +51,8 @@ function placeNames(executable: string, folder: string): void {
 function placeFile(source: string, target: string, mode: number): void {
   const draft = draftOf(target);
   try {
-    copyFileSync(source, draft);
+    // Where the file system can, blocks are shared until one of the two is changed.
+    copyFileSync(source, draft, constants.COPYFILE_FICLONE);
     chmodSync(draft, mode);
     sync(draft);
     renameSync(draft, target);

@@ -170,6 +170,26 @@ const table = {
     reference: 'conntrack entries flushed on ADD only, by port alone',
     nodecni: "on ADD and DEL, by port, hostIP and, on DEL, the container's address",
   },
+  'flannel-damage': {
+    where: '`flannel` state that is empty or torn (power cut), or gone',
+    reference: 'DEL succeeds and leaves link, rules and address',
+    nodecni: 'made anew from the list, `subnet.env` and `prevResult`; else by what is recorded of the container',
+  },
+  'flannel-state': {
+    where: '`flannel` state',
+    reference: 'left by a failed ADD, gone after a failed DEL, one for all interfaces',
+    nodecni: 'gone with what it speaks of, one for each interface, written whole',
+  },
+  'flannel-verbs': {
+    where: '`flannel` CHECK, GC, STATUS',
+    reference: 'succeed without a look',
+    nodecni: "the delegate's; STATUS fails until `subnet.env` is complete",
+  },
+  'flannel-not-ready': {
+    where: '`subnet.env` missing or half-written',
+    reference: 'code 999, or a crash',
+    nodecni: 'code 11, with who writes it and how to look; `subnetFileWaitMs` waits for it',
+  },
   'loopback-results': {
     where: '`loopback` results of 0.1.0 to 0.4.0',
     reference: 'mislabelled, without `version`',

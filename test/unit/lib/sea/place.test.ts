@@ -1,10 +1,10 @@
-/** Installing into a folder in use: one inode under all names, others' files untouched, no drafts left. */
+/** Installing into a folder in use: one inode under all names but flannel, others' files untouched, no drafts left. */
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { executableNames } from '../../../../lib/sea/names.ts';
+import { executableNames, namesOfOwnFile } from '../../../../lib/sea/names.ts';
 import { place } from '../../../../lib/sea/place.ts';
 
 let root: string;
@@ -17,6 +17,8 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true }));
 
+const shared = executableNames.filter((name) => !namesOfOwnFile.includes(name));
+
 test('place() installs all names as one executable file and leaves other plugins alone', () => {
   mkdirSync(target, { recursive: true });
   writeFileSync(join(target, 'firewall'), 'go');
@@ -26,7 +28,7 @@ test('place() installs all names as one executable file and leaves other plugins
   expect(readFileSync(join(target, 'firewall'), 'utf8')).toBe('go');
   expect(readFileSync(join(target, 'cnictl'), 'utf8')).toBe('new');
   const bridge = statSync(join(target, 'bridge'));
-  expect({ mode: bridge.mode & 0o777, links: bridge.nlink }).toEqual({ mode: 0o755, links: executableNames.length });
+  expect({ mode: bridge.mode & 0o777, links: bridge.nlink }).toEqual({ mode: 0o755, links: shared.length });
   expect(readdirSync(join(target, '.nodecni-lib'))).toEqual(['libx.so.1']);
 });
 
@@ -34,9 +36,17 @@ test('place() replaces an older version by a new inode, since a running one cann
   placeVersion('old');
   const before = statSync(join(target, 'bridge')).ino;
   placeVersion('new');
-  const inodes = new Set(executableNames.map((name) => statSync(join(target, name)).ino));
+  const inodes = new Set(shared.map((name) => statSync(join(target, name)).ino));
   expect(inodes.size).toBe(1);
   expect(inodes).not.toContain(before);
+});
+
+test('place() survives what kube-flannel does: it writes its own flannel into the file that is there', () => {
+  placeVersion('ours');
+  writeFileSync(join(target, 'flannel'), 'the original');
+  for (const name of shared) expect(readFileSync(join(target, name), 'utf8')).toBe('ours');
+  placeVersion('ours');
+  expect(readFileSync(join(target, 'flannel'), 'utf8')).toBe('ours');
 });
 
 function placeVersion(content: string): void {
