@@ -1,7 +1,12 @@
-/** The one door to child processes: execa, argument arrays, never a shell, a bare environment, always a deadline. */
+/**
+ * The one door to child processes: argument arrays, never a shell, a bare environment, always a deadline. Tools by execa,
+ * of which only the synchronous half is in the executable (./sea/execa.ts); other plugins by spawn().
+ */
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import { execa, execaSync } from 'execa';
-import { CniError, code } from './cni/errors.ts';
+import type { Readable } from 'node:stream';
+import { execaSync } from 'execa';
+import { CniError, code, hasErrno, messageOf } from './cni/errors.ts';
 import { noteChild } from './journal/observer.ts';
 
 /** Where tools live on every distribution; searched before PATH, which the runtime may set to anything or not at all. */
@@ -192,41 +197,71 @@ export async function runPlugin(path: string, plugin: PluginRun): Promise<Plugin
   }
 }
 
-async function runPluginOnce(
-  path: string,
-  { env, stdin, timeoutMs }: PluginRun,
-): Promise<PluginOutcome & { isBusy: boolean }> {
-  const ended = noteChild({ tool: path, args: [env.CNI_COMMAND ?? ''], input: '' });
-  const child = execa(path, [], {
-    env: env as Record<string, string>,
-    extendEnv: false,
-    input: stdin,
-    detached: true,
-    cleanup: false,
-    reject: false,
-    maxBuffer: MAX_OUTPUT_BYTES,
-    stripFinalNewline: false,
-  });
+async function runPluginOnce(path: string, plugin: PluginRun): Promise<PluginOutcome & { isBusy: boolean }> {
+  const ended = noteChild({ tool: path, args: [plugin.env.CNI_COMMAND ?? ''], input: '' });
+  try {
+    const { signal, ...outcome } = await outcomeOf(spawn(path, { env: plugin.env, detached: true }), plugin);
+    ended(endingOf({ ...outcome, signal }));
+    return { ...outcome, isBusy: false };
+  } catch (error) {
+    ended('not started');
+    const failure = messageOf(error);
+    return {
+      stdout: '',
+      stderr: '',
+      exitCode: undefined,
+      timedOut: false,
+      failure,
+      isBusy: hasErrno(error, 'ETXTBSY'),
+    };
+  }
+}
+
+interface PluginEnding extends PluginOutcome {
+  readonly signal: string | undefined;
+}
+
+/** Rejects when `child` could not be started. */
+function outcomeOf(child: ChildProcessWithoutNullStreams, { stdin, timeoutMs }: PluginRun): Promise<PluginEnding> {
+  const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  // Without descriptors left there are no streams, and the event that says so is yet to come.
+  if (child.stdin === undefined) return failed;
   let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
+  const end = () => {
     endGroup(child.pid);
-    // A descendant that left the group may hold the other ends; nobody waits for it past the deadline.
+    // A descendant that left the group may hold the other ends; nobody waits for it.
     child.stdout.destroy();
     child.stderr.destroy();
-  }, timeoutMs);
-  const result = await child;
-  clearTimeout(timer);
-  ended(endingOf({ ...result, timedOut }));
-  const failure = result.exitCode === undefined ? (result.originalMessage ?? `ended by ${result.signal}`) : '';
-  return {
-    stdout: result.stdout ?? '',
-    stderr: result.stderr ?? '',
-    exitCode: result.exitCode,
-    timedOut,
-    failure,
-    isBusy: result.code === 'ETXTBSY',
   };
+  const timer = setTimeout(() => {
+    timedOut = true;
+    end();
+  }, timeoutMs);
+  const stdout = collect(child.stdout, end);
+  const stderr = collect(child.stderr, end);
+  // It need not read its stdin.
+  child.stdin.on('error', () => {});
+  child.stdin.end(stdin);
+  const ended = new Promise<PluginEnding>((resolve) => {
+    child.once('close', (status, name) => {
+      const [exitCode, signal] = [status ?? undefined, name ?? undefined];
+      const failure = signal === undefined ? '' : `ended by ${signal}`;
+      resolve({ stdout: stdout(), stderr: stderr(), exitCode, signal, timedOut, failure });
+    });
+  });
+  return Promise.race([failed, ended]).finally(() => clearTimeout(timer));
+}
+
+/** What `stream` has said so far, as a function; `onFlood` when that is more than anybody's result. */
+function collect(stream: Readable, onFlood: () => void): () => string {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  stream.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_OUTPUT_BYTES) onFlood();
+  });
+  return () => Buffer.concat(chunks).toString('utf8');
 }
 
 function endGroup(pid: number | undefined): void {

@@ -3,7 +3,7 @@
  * at module level has run on the build machine and must keep nothing of it (design: README.md "How a call flows").
  */
 import { basename } from 'node:path';
-import v8 from 'node:v8';
+import { startupSnapshot } from 'node:v8';
 import { hostLocal } from '../ipam/host-local/host-local.ts';
 import type { Plugin } from '../lib/cni/plugin.ts';
 import { refuseName, runAsPlugin } from '../lib/cni/process.ts';
@@ -38,9 +38,9 @@ function leaveDeletedFolder(): void {
   }
 }
 
-if (v8.startupSnapshot.isBuildingSnapshot()) {
+if (startupSnapshot.isBuildingSnapshot()) {
   warmUp(plugins);
-  v8.startupSnapshot.setDeserializeMainFunction(() => {
+  startupSnapshot.setDeserializeMainFunction(() => {
     void main();
   });
 }

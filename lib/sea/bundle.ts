@@ -2,6 +2,7 @@
 
 import { build, type Metafile } from 'esbuild';
 import { buildIdPlaceholder } from './build-id.ts';
+import { synchronousExeca } from './execa.ts';
 
 export interface Bundle {
   /** Still with `buildIdPlaceholder` in it. */
@@ -26,6 +27,7 @@ export async function bundle(entry: string, version: string): Promise<Bundle> {
     // A failure is thrown with the same words.
     logLevel: 'silent',
     metafile: true,
+    plugins: [synchronousExeca],
     define: { __VERSION__: JSON.stringify(version), __BUILD_ID__: JSON.stringify(buildIdPlaceholder) },
   });
   const [output] = result.outputFiles;
