@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { type Arch, runPathOf } from './arch.ts';
 import { pruneCodeCache } from './code-cache.ts';
 import { run } from './command.ts';
+import { ignoreDeadlocks } from './deadlock-check.ts';
 import { makeDeaf } from './deaf.ts';
 import { changeSnapshot } from './resource.ts';
 import { trailerOf } from './trailer.ts';
@@ -22,10 +23,10 @@ import { trailerOf } from './trailer.ts';
  * V8 rehashes a snapshot and picks a random seed at each start to spoil hash floods; a plugin that reads one JSON from
  * its root parent needs neither. Built and run with the same flags, or V8 throws the embedded code cache away.
  */
-const v8Flags = ['--no-rehash-snapshot', '--hash-seed=20261123'] as const;
+const snapshotFlags = ['--no-rehash-snapshot', '--hash-seed=20261123'] as const;
 
 /** A faulty openssl.cnf of the host, or OPENSSL_CONF, would end each plugin before its first line. */
-export const runtimeFlags = [...v8Flags, '--no-warnings', '--openssl-config=/dev/null'] as const;
+export const runtimeFlags = [...snapshotFlags, '--no-warnings', '--openssl-config=/dev/null'] as const;
 
 /** sea.json. Paths are relative, since the snapshot keeps the name of its main script. */
 export const seaConfig = {
@@ -66,6 +67,7 @@ function buildIn(folder: string, { code, buildId, runtime, arch }: ExecutableInp
   const node = join(folder, seaConfig.executable);
   const output = join(folder, seaConfig.output);
   copyFileSync(runtime, node);
+  change(node, ignoreDeadlocks);
   run('strip', [node]);
   writeFileSync(join(folder, seaConfig.main), code);
   writeFileSync(join(folder, 'sea.json'), JSON.stringify(seaConfig));
