@@ -118,6 +118,8 @@ describe('in nftables', () => {
     }));
     const prevResult = resultOf(pod.path);
     const config = stdinFor(conflist, 'portmap', { prevResult, runtimeConfig: { portMappings: many } });
+    // The first ADD of a node also looks for rules of others.
+    for (const command of ['ADD', 'DEL']) await succeed(callPlugin(world, { plugin: 'portmap', command, pod, config }));
     for (const [command, expected] of [
       ['ADD', ['-f -']],
       ['DEL', ['--json list table', '--json list table', '-f -']],
