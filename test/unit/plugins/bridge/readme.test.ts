@@ -9,6 +9,7 @@ import { renderBatch } from '../../../../lib/iproute2/batch.ts';
 import { planSpoofCheck } from '../../../../lib/nft/mac-spoof.ts';
 import { planBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
+import * as nftables from '../../../../plugins/bridge/masquerade-nft.ts';
 import { planContainerBatch, planHostBatch, planResult } from '../../../../plugins/bridge/plan.ts';
 import { bridgeSchema } from '../../../../plugins/bridge/schema.ts';
 import { attachmentOf, cidr, names } from './fixtures.ts';
@@ -28,7 +29,7 @@ describe('the example', () => {
     seen: { bridge: undefined, gateway: undefined },
     names: { ...names, bridgeMac: '02:00:00:00:00:03' },
   });
-  const owner = { network: 'mynet', containerId: 'web' };
+  const owner = { network: 'mynet', containerId: 'web', ifname: 'eth0' };
   const rules = planMasquerade(owner, [cidr('10.22.0.2/16')], undefined);
 
   test.each([
@@ -36,6 +37,7 @@ describe('the example', () => {
     ['the pair', renderBatch(planHostBatch(attachment, '/proc/4711/fd/17'))],
     ['the container', renderBatch(planContainerBatch(attachment))],
     ['the rules', `${rules.join('\n')}\n`],
+    ['the rules in nftables', nftables.planMasquerade(owner, [cidr('10.22.0.2/16')], []).toString()],
   ])('shows %s', (_what, text) => {
     expect(blocks).toContain(text);
   });
