@@ -86,7 +86,9 @@ function removeRules(store: Store, condemned: readonly Condemned[], all: readonl
   const addresses = [...new Set([...goes].flatMap(addressesOf))];
   if (addresses.length + ids.size > 0) {
     const owners = [...ids].map((containerId) => ({ network, containerId }));
-    removeRulesOf({ addresses, network, owners, warn: store.warn });
+    // Nobody hurries whoever says who is dead: then also where no rules of ours are known to be.
+    const everywhere = condemned.some(({ isProof }) => !isProof);
+    removeRulesOf({ addresses, network, owners, everywhere, warn: store.warn });
   }
   return true;
 }

@@ -1,5 +1,4 @@
 /** Looking for the dead of a whole network: once after a boot or a change of its ranges, and when a range is full. */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 import { messageOf } from '../cni/errors.ts';
 import { sha256Hex } from '../hash.ts';
@@ -10,7 +9,7 @@ import type { Judgement, Observed } from './liveness.ts';
 import { observe } from './observe.ts';
 import { silentAddresses } from './probe.ts';
 import { type Condemned, type Reclaimed, reclaim } from './reclaim.ts';
-import { RUN_FOLDER } from './run-folder.ts';
+import { RUN_FOLDER, writeHint } from './run-folder.ts';
 import { type Store, storeExists } from './store.ts';
 import { type Checkpoints, withStoreLock } from './store-lock.ts';
 import { isGarbage, judge, loadHolders, loadSubjects, type Subject, sweepRecordDrafts } from './subject.ts';
@@ -145,16 +144,7 @@ export function parseStamp(text: string): z.output<typeof stampSchema> | undefin
 }
 
 function writeStamp(store: Store, found: Omit<z.output<typeof stampSchema>, 'bootId' | 'atMs'>): void {
-  const path = stampPath(store);
-  const draft = `${path}.${process.pid}`;
-  try {
-    mkdirSync(RUN_FOLDER, { recursive: true, mode: 0o700 });
-    writeFileSync(draft, JSON.stringify({ bootId: bootId(), atMs: sinceBootMs(), ...found }), { mode: 0o600 });
-    renameSync(draft, path);
-  } catch {
-    // Without it the next ADD only looks again.
-    rmSync(draft, { force: true });
-  }
+  writeHint(stampPath(store), JSON.stringify({ bootId: bootId(), atMs: sinceBootMs(), ...found }));
 }
 
 function stampPath({ dataDir, network }: Store): string {

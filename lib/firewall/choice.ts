@@ -2,9 +2,8 @@
  * Which firewall to write into: the configuration's, else the one that ./decide.ts finds once per boot. Remembered in
  * one small file under /run, with the firewalls that may hold rules of ours: so that no verb has to look into both.
  */
-import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
-import { RUN_FOLDER } from '../attachment/run-folder.ts';
+import { RUN_FOLDER, writeHint } from '../attachment/run-folder.ts';
 import { CniError, code, messageOf } from '../cni/errors.ts';
 import { findTool } from '../exec.ts';
 import { saveIfSupported } from '../iptables/nat.ts';
@@ -39,7 +38,7 @@ export function chooseBackend(configured?: Choice): Choice {
   if (configured !== undefined) {
     requireTools(configured, { code: code.toolFailed });
     if (stamp !== undefined && !stamp.inUse.includes(configured.backend)) {
-      writeStamp({ ...stamp, inUse: [...stamp.inUse, configured.backend] });
+      remember({ ...stamp, inUse: [...stamp.inUse, configured.backend] });
     }
     return configured;
   }
@@ -49,7 +48,7 @@ export function chooseBackend(configured?: Choice): Choice {
   const choice = decide(seen);
   if (choice === undefined) throw noFirewall(code.toolFailed, problems);
   const inUse = new Set([...(stamp?.inUse ?? []), ...holders(seen), choice.backend]);
-  writeStamp({ bootId: bootId(), ...choice, inUse: [...inUse] });
+  remember({ bootId: bootId(), ...choice, inUse: [...inUse] });
   return choice;
 }
 
@@ -138,17 +137,8 @@ export function parseStamp(text: string): Stamp | undefined {
   return parsed.success ? parsed.data : undefined;
 }
 
-function writeStamp(stamp: Stamp): void {
-  const path = stampPath();
-  const draft = `${path}.${process.pid}`;
-  try {
-    mkdirSync(RUN_FOLDER, { recursive: true, mode: 0o700 });
-    writeFileSync(draft, JSON.stringify(stamp), { mode: 0o600 });
-    renameSync(draft, path);
-  } catch {
-    // Without it the next verb only looks again.
-    rmSync(draft, { force: true });
-  }
+function remember(stamp: Stamp): void {
+  writeHint(stampPath(), JSON.stringify(stamp));
 }
 
 /** Each network namespace has a firewall of its own, and nested runtimes may share /run. */

@@ -1,5 +1,5 @@
 /** Which firewall the rules of this host belong into, as a pure function of what it holds now. */
-import type { BackendName } from './backend.ts';
+import { BACKENDS, type BackendName } from './backend.ts';
 
 export interface Choice {
   readonly backend: BackendName;
@@ -14,9 +14,17 @@ export interface Seen {
   readonly tables: readonly string[] | undefined;
 }
 
-/** Whose traces count, the first that is found. Ours and the reference's are the same. */
-const TRACES: readonly { readonly chain: RegExp; readonly table: RegExp }[] = [
-  { chain: /^CNI-/, table: /^(ip cni_hostport|ip6 cni_hostport|inet cni_plugins_masquerade)$/ },
+interface Traces {
+  readonly chain: RegExp;
+  readonly table: RegExp;
+}
+
+/** Of rules for containers, ours and the reference's. */
+const CONTAINERS: Traces = { chain: /^CNI-/, table: /^(ip6? cni_hostport|inet cni_plugins_masquerade)$/ };
+
+/** Whose traces count, the first that is found. */
+const TRACES: readonly Traces[] = [
+  CONTAINERS,
   { chain: /^KUBE-/, table: /^ip6? kube-proxy$/ },
   { chain: /^(PRE|POST)ROUTING_(direct|ZONES)$/, table: /^(ip|ip6|inet) firewalld$/ },
 ];
@@ -36,9 +44,10 @@ export function decide({ chains, tables }: Seen): Choice | undefined {
 
 /** Which of the two hold rules for containers. */
 export function holders({ chains, tables }: Seen): BackendName[] {
-  const [{ chain, table }] = TRACES as [(typeof TRACES)[number]];
-  return [
-    ...((chains?.some((name) => chain.test(name)) ?? false) ? (['iptables'] as const) : []),
-    ...((tables?.some((name) => table.test(name)) ?? false) ? (['nftables'] as const) : []),
-  ];
+  const { chain, table } = CONTAINERS;
+  const found = {
+    iptables: chains?.some((name) => chain.test(name)),
+    nftables: tables?.some((name) => table.test(name)),
+  };
+  return BACKENDS.filter((backend) => found[backend] === true);
 }

@@ -260,7 +260,8 @@ function removeUnlisted(firewall: BackendName, store: Store, valid: readonly Val
 
 /** By our record; the reference, which leaves none, may have taken either. */
 function firewallsOf(record: AttachmentRecord | undefined, config: BridgeConfig): BackendName[] {
-  if (record?.plugin === 'bridge') return BACKENDS.filter((backend) => backend === record.firewall);
+  const recorded = BACKENDS.find((backend) => backend === record?.firewall);
+  if (recorded !== undefined) return [recorded];
   return config.ipMasq.length === 0 ? [] : backendsInUse(config.ipMasqBackend?.backend);
 }
 

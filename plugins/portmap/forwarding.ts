@@ -49,7 +49,7 @@ export function targetsOf({ ips, interfaces }: Result, ifname: string): Forwardi
 }
 
 /** The families that the attachment has an address of. */
-export function familiesOf({ targets }: Forwarding): Family[] {
+export function familiesOf({ targets }: Pick<Forwarding, 'targets'>): Family[] {
   return FAMILIES.filter((family) => targets[family] !== undefined);
 }
 

@@ -30,12 +30,12 @@ async function add(call: Call): Promise<Result> {
     });
   }
   if (config.mappings.length === 0) return result;
-  const { backend } = chooseBackend(config.configured);
-  const forwarding = makeForwarding(attachmentOf(call), { config, result, backend });
-  if (familiesOf(forwarding).length === 0) {
+  if (familiesOf({ targets: targetsOf(result, call.ifname) }).length === 0) {
     call.host.warn(`portmap: no port is forwarded: prevResult gives ${call.ifname} of the container no address`);
     return result;
   }
+  const { backend } = chooseBackend(config.configured);
+  const forwarding = makeForwarding(attachmentOf(call), { config, result, backend });
   const adding = { host: call.host, policy: config.hostPortConflict, traces: tracesOf(call, result) };
   await forwardPorts(forwarding, adding);
   return result;

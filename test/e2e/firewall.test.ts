@@ -182,16 +182,15 @@ describe('in nftables', () => {
   });
 
   it.each([
-    { who: 'ours', bin: ours },
-    { who: 'the reference', bin: reference },
-  ])('GC takes what the dead left that $who attached, and nothing of the living', async ({ bin }) => {
+    { who: 'ours', bin: ours, others: 'nftables' },
+    { who: 'the reference', bin: reference, others: undefined },
+  ])('GC takes what the dead left that $who attached, and nothing of the living', async ({ bin, others }) => {
     await using world = await createWorld();
     const conflist = testnet(world, 'nftables');
-    const living = await attach(world, conflist, {
+    const living = await attach(world, testnet(world, others), {
       containerId: 'living',
       pod: await world.pod(),
       ports: ownPorts,
-      bin,
     });
     const before = await dump(world);
     const dead = await world.pod();

@@ -1,6 +1,6 @@
 /** The choice is made once per boot, remembered, and made again when its tools are gone. */
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { findTool } from '../../../../lib/exec.ts';
 import {
@@ -16,11 +16,15 @@ import { listTables } from '../../../../lib/nft/nft.ts';
 import { temporaryFolder } from '../../ipam/host-local/support.ts';
 
 const place = vi.hoisted(() => ({ folder: '' }));
-vi.mock(import('../../../../lib/attachment/run-folder.ts'), () => ({
-  get RUN_FOLDER() {
-    return place.folder;
-  },
-}));
+vi.mock(import('../../../../lib/attachment/run-folder.ts'), async (original) => {
+  const { writeHint } = await original();
+  return {
+    get RUN_FOLDER() {
+      return place.folder;
+    },
+    writeHint,
+  };
+});
 vi.mock(import('../../../../lib/exec.ts'), async (original) => ({ ...(await original()), findTool: vi.fn() }));
 vi.mock(import('../../../../lib/iptables/nat.ts'), async (original) => ({
   ...(await original()),
@@ -114,7 +118,8 @@ describe('chooseBackend()', () => {
   test('works where nothing can be remembered', () => {
     mkdirSync(`${place.folder}/firewall-7`, { recursive: true });
     expect(chooseBackend().backend).toBe('iptables');
-    rmSync(place.folder, { recursive: true });
+    expect(chooseBackend().backend).toBe('iptables');
+    expect(readdirSync(place.folder)).toEqual(['firewall-7']);
   });
 });
 
