@@ -28,7 +28,7 @@ import { parseLinkNames } from '../lib/linux/links.ts';
 import { hostportRules } from '../lib/nft/hostports.ts';
 import { parseListing } from '../lib/nft/nft.ts';
 import { planAddressing } from './bridge/addressing.ts';
-import { planBridge } from './bridge/bridge-link.ts';
+import { isAsAsked, planBridge } from './bridge/bridge-link.ts';
 import { findProblem } from './bridge/check.ts';
 import type { Expected, Seen } from './bridge/check-subject.ts';
 import { planMasquerade, planUnmasquerade } from './bridge/masquerade-iptables.ts';
@@ -54,12 +54,7 @@ import { parsePortmapConfig } from './portmap/schema.ts';
 
 const PAIR = { hostName: 'veth00000000', hostMac: '02:00:00:00:00:01', containerMac: '02:00:00:00:00:02' };
 
-const NAMES = {
-  bridgeMac: PAIR.hostMac,
-  gatewayMac: PAIR.hostMac,
-  port: PAIR.hostName,
-  portMac: PAIR.hostMac,
-};
+const NAMES = { bridgeMac: PAIR.hostMac, gateway: undefined };
 
 const CONFIG = {
   cniVersion: '1.1.0',
@@ -208,6 +203,7 @@ function warmBridge(call: Call, ipam: Result): Result {
   const cidrs = addressing.addresses.map(({ cidr }) => cidr).slice(0, 1);
   const owner = { network: call.config.name, containerId: call.containerId, ifname: call.ifname };
   const seen = { bridge: undefined, gateway: undefined };
+  isAsAsked({ config, gateways: cidrs, seen });
   const { commands, made } = planBridge({ config, gateways: cidrs, seen, names: NAMES });
   renderBatch([...commands, ...planHostBatch(attachment, '/proc/1/fd/0'), ...planContainerBatch(attachment)]);
   planHostSysctls(attachment);

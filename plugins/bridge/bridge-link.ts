@@ -51,7 +51,7 @@ export async function ensureBridge(
   gateways: readonly Cidr[],
   around: Surroundings,
 ): Promise<Made> {
-  const names = freshNames();
+  const names = freshNames(vlanGatewayName(config, gateways));
   let seen = look(config, gateways);
   const isNew = seen.bridge === undefined;
   let isExclusive = false;
@@ -68,7 +68,8 @@ export async function ensureBridge(
       runBatch(commands);
       // Also when it took two attempts, or another ADD was faster.
       if (isNew) refuseRouterAdvertisements(config.bridge);
-      if (made.gateway?.isNew === true) refuseRouterAdvertisements(names.port);
+      if (made.gateway?.isNew === true && made.gateway.port !== undefined)
+        refuseRouterAdvertisements(made.gateway.port);
       for (const warning of warnings) around.warn(warning);
       return made;
     } catch (error) {
@@ -115,14 +116,20 @@ function refuseRouterAdvertisements(link: string): void {
 /** For what has to be made. */
 export interface FreshNames {
   readonly bridgeMac: string;
-  readonly gatewayMac: string;
-  /** The gateway's port. */
+  /** Of a VLAN; `undefined` where there is none. */
+  readonly gateway: FreshGateway | undefined;
+}
+
+interface FreshGateway {
+  readonly name: string;
+  readonly mac: string;
   readonly port: string;
   readonly portMac: string;
 }
 
-function freshNames(): FreshNames {
-  return { bridgeMac: randomMac(), gatewayMac: randomMac(), port: freeVethName(), portMac: randomMac() };
+function freshNames(gateway: string | undefined): FreshNames {
+  const pair = gateway === undefined ? undefined : { name: gateway, mac: randomMac() };
+  return { bridgeMac: randomMac(), gateway: pair && { ...pair, port: freeVethName(), portMac: randomMac() } };
 }
 
 /** A random name that no link has: what a failed ADD takes back by this name must be its own. */
@@ -169,7 +176,8 @@ export function planBridge(input: BridgeInput): BridgePlan {
       ...drift.commands,
       ...(gateway === undefined ? linkLocal : []),
       ...up(bridge),
-      ...(gateway === undefined ? [] : [...planPair(input), ...linkLocal, ...up(holder)]),
+      ...planPair(input),
+      ...(gateway === undefined ? [] : [...linkLocal, ...up(holder)]),
       ...addresses.commands,
     ],
     warnings: [...drift.warnings, ...addresses.warnings],
@@ -201,21 +209,20 @@ function mtuWords(mtu: number | undefined): string[] {
   return mtu === undefined ? [] : ['mtu', String(mtu)];
 }
 
-function planGateway({ config, gateways, seen: { gateway: seen }, names }: BridgeInput): VlanGateway | undefined {
-  const name = vlanGatewayName(config, gateways);
-  if (name === undefined) return undefined;
-  if (seen === undefined) return { name, mac: names.gatewayMac, port: names.port, isNew: true };
-  const port = seen.linkinfo?.info_kind === 'veth' ? seen.link : undefined;
-  return { name, mac: seen.address ?? '', port, isNew: false };
+function planGateway({ seen: { gateway: seen }, names: { gateway } }: BridgeInput): VlanGateway | undefined {
+  if (gateway === undefined) return undefined;
+  const { name, mac, port } = gateway;
+  if (seen === undefined) return { name, mac, port, isNew: true };
+  const presentPort = seen.linkinfo?.info_kind === 'veth' ? seen.link : undefined;
+  return { name, mac: seen.address ?? '', port: presentPort, isNew: false };
 }
 
 /** The pair of a VLAN's gateway; the gateway has the bridge's MTU, as a port that had less would take it down. */
-function planPair({ config, gateways, seen, names }: BridgeInput): IpCommand[] {
-  const name = vlanGatewayName(config, gateways);
-  if (name === undefined || seen.gateway !== undefined) return [];
+function planPair({ config, seen, names: { gateway } }: BridgeInput): IpCommand[] {
+  if (gateway === undefined || seen.gateway !== undefined) return [];
   const mtu = mtuWords(seen.bridge?.mtu ?? config.mtu);
-  const port = ['name', names.port, 'address', names.portMac, ...mtu, 'txqueuelen', '0', 'master', config.bridge, 'up'];
-  return [['link', 'add', ...port, 'type', 'veth', 'peer', 'name', name, 'address', names.gatewayMac, ...mtu]];
+  const near = ['name', gateway.port, 'address', gateway.portMac, ...mtu, 'txqueuelen', '0', 'master', config.bridge];
+  return [['link', 'add', ...near, 'up', 'type', 'veth', 'peer', 'name', gateway.name, 'address', gateway.mac, ...mtu]];
 }
 
 /**

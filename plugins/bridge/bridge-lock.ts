@@ -6,7 +6,6 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { RUN_FOLDER } from '../../lib/attachment/run-folder.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
-import { sha256Hex } from '../../lib/hash.ts';
 import { type HeldLock, takeLock } from '../../lib/linux/lock.ts';
 import { ownCookie } from '../../lib/linux/netns.ts';
 
@@ -18,9 +17,9 @@ export interface BridgeLock extends Disposable {
   makeExclusive(): Promise<void>;
 }
 
-/** Throws code 5 and 11. */
+/** `bridge` is an interface name. Throws code 5 and 11. */
 export async function lockBridge(host: Host, bridge: string): Promise<BridgeLock> {
-  const path = `${RUN_FOLDER}/bridge-${sha256Hex(`${ownCookie()}\n${bridge}`).slice(0, 40)}`;
+  const path = `${RUN_FOLDER}/bridge-${ownCookie()}-${bridge}`;
   const options = { mode: 0o600, deadlineMs: DEADLINE_MS, checkpoint: () => host.checkpoint() };
   if (!makeRunFolder()) return UNLOCKED;
   let held: HeldLock = await takeLock(path, { ...options, isShared: true });

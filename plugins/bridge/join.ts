@@ -31,12 +31,18 @@ export async function joinBridge(call: Call, tx: Transaction, joining: Joining):
     warn: call.host.warn,
   };
   const made = await tx.step(() => ensureBridge(config, gateways, around));
+  const { gateway } = made;
+  let hasJoined = false;
+  // Once it is in its VLAN others may use it.
+  if (gateway?.isNew === true)
+    tx.onFailure('delete the gateway of the VLAN', () => (hasJoined ? undefined : deleteLink(gateway.name)));
   tx.onFailure('delete the veth pair', () => deleteLink(pair.hostName));
   await tx.step(() => {
-    runBatch(planHostBatch(attachment, netnsPath, made.gateway?.name));
+    runBatch(planHostBatch(attachment, netnsPath, gateway?.name));
     applySysctls(planHostSysctls(attachment));
   });
-  if (config.vlans !== undefined) await tx.step(() => joinVlans(config, pair.hostName, made.gateway));
+  if (config.vlans !== undefined) await tx.step(() => joinVlans(config, pair.hostName, gateway));
+  hasJoined = true;
   if (config.macSpoofCheck) {
     tx.onFailure('remove the rules against spoofed MAC addresses', () => removeSpoofChecks([call]));
     await tx.step(() => addSpoofCheck({ ...call, port: pair.hostName, mac: pair.containerMac }));

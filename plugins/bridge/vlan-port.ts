@@ -1,5 +1,4 @@
 /** Puts the ports of an attachment into their VLANs, and says so plainly where the kernel has none. */
-import { deleteLink } from '../../lib/attachment/host-link.ts';
 import { CniError, code } from '../../lib/cni/errors.ts';
 import { ToolError } from '../../lib/exec.ts';
 import { runBridgeBatch } from '../../lib/iproute2/batch.ts';
@@ -7,12 +6,11 @@ import type { BridgeConfig } from './schema.ts';
 import { planGatewayVlans, planPortVlans } from './vlan.ts';
 
 interface Gateway {
-  readonly name: string;
   readonly port: string | undefined;
   readonly isNew: boolean;
 }
 
-/** One batch for the pair's `port` and the gateway's; a gateway that was just made goes when that fails. Throws. */
+/** One batch for the pair's `port` and the gateway's. Throws. */
 export function joinVlans(config: BridgeConfig, port: string, gateway: Gateway | undefined): void {
   const { vlans } = config;
   if (vlans === undefined) return;
@@ -21,7 +19,6 @@ export function joinVlans(config: BridgeConfig, port: string, gateway: Gateway |
   try {
     runBridgeBatch([...commands, ...planPortVlans(port, vlans)]);
   } catch (error) {
-    if (gateway !== undefined && isNew) deleteLink(gateway.name);
     throw withoutVlanSupport(config, error);
   }
 }

@@ -7,7 +7,7 @@ import { renderBatch, runBatch } from '../../../../lib/iproute2/batch.ts';
 import { type LinkInfo, showLinks } from '../../../../lib/iproute2/show.ts';
 import { linkNames } from '../../../../lib/linux/links.ts';
 import { writeSysctl } from '../../../../lib/linux/sysctl.ts';
-import { ensureBridge, isAsAsked, planBridge } from '../../../../plugins/bridge/bridge-link.ts';
+import { ensureBridge, isAsAsked, planBridge, vlanGatewayName } from '../../../../plugins/bridge/bridge-link.ts';
 import { cidr, configured, link, names } from './fixtures.ts';
 
 vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({
@@ -29,12 +29,14 @@ interface Found {
   readonly ports?: readonly string[];
 }
 
-function planned(keys: object, gateways: readonly string[], bridge?: LinkInfo, { gateway, ports }: Found = {}) {
+function planned(keys: object, texts: readonly string[], bridge?: LinkInfo, { gateway, ports }: Found = {}) {
+  const config = configured(keys);
+  const gateways = texts.map(cidr);
   const plan = planBridge({
-    config: configured(keys),
-    gateways: gateways.map(cidr),
+    config,
+    gateways,
     seen: { bridge, gateway },
-    names,
+    names: vlanGatewayName(config, gateways) === undefined ? { ...names, gateway: undefined } : names,
     ports,
   });
   return { ...plan, batch: renderBatch(plan.commands).trim().split('\n') };

@@ -15,10 +15,12 @@ import { linkNames } from '../../../../lib/linux/links.ts';
 import { netnsState, openNetns } from '../../../../lib/linux/netns.ts';
 import { writeSysctl } from '../../../../lib/linux/sysctl.ts';
 import { formatCidr } from '../../../../lib/net/ip.ts';
+import { addSpoofCheck, removeSpoofChecks } from '../../../../lib/nft/mac-spoof.ts';
 import { bridge } from '../../../../plugins/bridge/bridge.ts';
 import { ensureBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { deleteContainerLink } from '../../../../plugins/bridge/container-link.ts';
 import { type Addresses, masquerades } from '../../../../plugins/bridge/masquerade.ts';
+import { joinVlans } from '../../../../plugins/bridge/vlan-port.ts';
 import { temporaryFolder } from '../../ipam/host-local/support.ts';
 import { fakeCall } from '../../lib/cni/fake-call.ts';
 import { cidr, link } from './fixtures.ts';
@@ -48,6 +50,15 @@ vi.mock(import('../../../../lib/linux/sysctl.ts'), async (original) => ({
 vi.mock(import('../../../../plugins/bridge/bridge-link.ts'), async (original) => ({
   ...(await original()),
   ensureBridge: vi.fn(),
+}));
+vi.mock(import('../../../../lib/nft/mac-spoof.ts'), async (original) => ({
+  ...(await original()),
+  addSpoofCheck: vi.fn(),
+  removeSpoofChecks: vi.fn(),
+}));
+vi.mock(import('../../../../plugins/bridge/vlan-port.ts'), async (original) => ({
+  ...(await original()),
+  joinVlans: vi.fn(),
 }));
 vi.mock(import('../../../../plugins/bridge/first-use.ts'), () => ({ warnAtFirstUse: vi.fn() }));
 vi.mock(import('../../../../plugins/bridge/container-link.ts'), async (original) => ({
@@ -114,7 +125,9 @@ beforeEach(() => {
     });
   vi.mocked(runBatch)
     .mockReset()
-    .mockImplementation(([first]) => step(`${first?.[0]} ${first?.[1]}`));
+    .mockImplementation(([first]) => {
+      if (first !== undefined) step(`${first[0]} ${first[1]}`);
+    });
   vi.mocked(writeSysctl)
     .mockReset()
     .mockImplementation((name) => {
@@ -126,6 +139,17 @@ beforeEach(() => {
     .mockImplementation(async () => {
       step('bridge');
       return { mac: '02:00:00:00:00:0b', gateway: undefined };
+    });
+  vi.mocked(joinVlans)
+    .mockReset()
+    .mockImplementation(() => step('VLANs'));
+  vi.mocked(addSpoofCheck)
+    .mockReset()
+    .mockImplementation(() => step('spoof check'));
+  vi.mocked(removeSpoofChecks)
+    .mockReset()
+    .mockImplementation((spoofers) => {
+      for (const { containerId } of spoofers) step(`-spoof check ${containerId}`);
     });
   vi.mocked(announceMac)
     .mockReset()
@@ -182,6 +206,38 @@ describe('ADD', () => {
     failing = new Set([name]);
     await expect(bridge.add(fakeCall(config))).rejects.toMatchObject({ code: 102, message: `${name} failed` });
     expect(log).toEqual([...steps.slice(0, steps.indexOf(name) + 1), ...undone]);
+  });
+
+  const gateway = { name: 'cni0.5', mac: '02:00:00:00:00:0c', port: 'veth9', isNew: true };
+  test.each([
+    ['VLANs', ['delete veth', 'delete cni0']],
+    ['rules', [...noRules, 'delete veth']],
+  ])('takes a VLAN gateway that it made back only before that has its VLAN: "%s" fails', async (name, undone) => {
+    vi.mocked(ensureBridge).mockResolvedValue({ mac: '02:00:00:00:00:0b', gateway });
+    failing = new Set([name]);
+    await expect(bridge.add(fakeCall({ ...config, vlan: 5 }))).rejects.toThrow(`${name} failed`);
+    expect(log.slice(log.indexOf(name) + 1)).toEqual([...undone, 'ipam DEL']);
+  });
+
+  test('writes rules against spoofed MAC addresses before the container is up, and takes them back', async () => {
+    failing = new Set(['addr add']);
+    const keys = { ...config, macspoofchk: true };
+    await expect(bridge.add(fakeCall(keys))).rejects.toThrow('addr add failed');
+    expect(log).toEqual([
+      'ipam ADD',
+      'bridge',
+      'link add',
+      'spoof check',
+      'addr add',
+      '-spoof check c1',
+      'delete veth',
+      'ipam DEL',
+    ]);
+  });
+
+  test('leaves the link of the container down where that is asked for, and waits for no port', async () => {
+    await bridge.add(fakeCall({ disableContainerInterface: true, ipam: { dataDir } }));
+    expect(log).toEqual(['bridge', 'link add']);
   });
 
   test('touches nothing when the container has an interface of this name', async () => {
@@ -267,6 +323,23 @@ describe('DEL', () => {
       ['neigh', 'flush', 'to', '10.1.0.5', 'dev', 'cni0'],
       ['neigh', 'flush', 'to', '10.1.0.5', 'dev', 'cni0.5'],
     ]);
+  });
+
+  test.each([
+    ['configuration', { macspoofchk: true }, 'c22'],
+    ['record alone', {}, 'c23'],
+  ])('takes rules against spoofed MAC addresses away that the %s knows of, once', async (_what, keys, containerId) => {
+    await bridge.add(fakeCall({ ...config, macspoofchk: true }, { containerId }));
+    log = [];
+    for (const _ of ['once', 'again']) await bridge.del(call(keys, containerId));
+    expect(log.filter((name) => name.startsWith('-spoof'))).toEqual([`-spoof check ${containerId}`]);
+  });
+
+  test('without nft leaves them with a word', async () => {
+    vi.mocked(findTool).mockReturnValue(undefined);
+    await bridge.del(call({ macspoofchk: true, ipMasq: false }, 'c24'));
+    expect(log).toContain('ipam DEL');
+    expect(log.filter((name) => name.startsWith('-spoof'))).toEqual([]);
   });
 
   test('leaves the gateway of a VLAN alone, which prevResult names as well', async () => {

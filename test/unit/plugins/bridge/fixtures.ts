@@ -38,9 +38,7 @@ export const pair = {
 /** For links that have to be made. */
 export const names = {
   bridgeMac: '02:00:00:00:00:aa',
-  gatewayMac: '02:00:00:00:00:bb',
-  port: 'vetha0b0c0d0',
-  portMac: '02:00:00:00:00:cc',
+  gateway: { name: 'cni0.5', mac: '02:00:00:00:00:bb', port: 'vetha0b0c0d0', portMac: '02:00:00:00:00:cc' },
 };
 
 export const netns = '/run/netns/pod';

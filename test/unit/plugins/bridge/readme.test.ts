@@ -12,7 +12,7 @@ import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.t
 import * as nftables from '../../../../plugins/bridge/masquerade-nft.ts';
 import { planContainerBatch, planHostBatch, planResult } from '../../../../plugins/bridge/plan.ts';
 import { bridgeSchema } from '../../../../plugins/bridge/schema.ts';
-import { attachmentOf, cidr, names } from './fixtures.ts';
+import { attachmentOf, cidr } from './fixtures.ts';
 
 const readme = readFileSync(resolve(import.meta.dirname, '../../../../plugins/bridge/README.md'), 'utf8');
 
@@ -27,7 +27,7 @@ describe('the example', () => {
     config: attachment.config,
     gateways: [cidr('10.22.0.1/16')],
     seen: { bridge: undefined, gateway: undefined },
-    names: { ...names, bridgeMac: '02:00:00:00:00:03' },
+    names: { bridgeMac: '02:00:00:00:00:03', gateway: undefined },
   });
   const owner = { network: 'mynet', containerId: 'web', ifname: 'eth0' };
   const rules = planMasquerade(owner, [cidr('10.22.0.2/16')], undefined);
