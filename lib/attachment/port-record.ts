@@ -7,7 +7,7 @@ import * as z from 'zod/mini';
 import { BACKENDS, type BackendName } from '../firewall/backend.ts';
 import type { ChainOwner } from '../iptables/chain-name.ts';
 import { type Family, parseCidr, parseIp } from '../net/ip.ts';
-import { type Traces, tracesShape } from './traces.ts';
+import { ifname, type Traces, tracesShape } from './traces.ts';
 
 export interface PortAttachment extends ChainOwner {
   readonly ifname: string;
@@ -48,6 +48,14 @@ export interface PortRecord extends PortForwarding {
   readonly ceded: readonly PortMapping[];
   /** Absent in records of old. */
   readonly traces?: Traces | undefined;
+  /** The link by which packets from 127.0.0.1 leave, where they are let through; absent where nobody needs that. */
+  readonly localnet?: Localnet | undefined;
+}
+
+export interface Localnet {
+  readonly link: string;
+  /** Whether it let them through before any of us asked for it: then it will after all of us. */
+  readonly wasOpen: boolean;
 }
 
 const port = z.int().check(z.minimum(1), z.maximum(65535));
@@ -62,22 +70,25 @@ const mapping = z.object({
   hostIp: z.string().check(z.refine((text) => text === '' || parseIp(text) !== undefined)),
 });
 
+export const localnetSchema = z.object({ link: ifname, wasOpen: z.boolean() });
+
 const recordSchema = z.object({
   version: z.union([z.literal(1), z.literal(2)]),
-  state: z._default(z.enum(['adding', 'added']), 'added'),
   network: z.string(),
   containerId: z.string(),
   ifname: z.string(),
   backend: z._default(z.enum(BACKENDS), 'iptables'),
   targets: z.object({ 4: target, 6: target }),
   mappings: z.array(mapping),
-  ceded: z._default(z.array(mapping), []),
   snat: z.boolean(),
   masqAll: z.boolean(),
   markMasqBit: z.int().check(z.minimum(0), z.maximum(31)),
   externalSetMarkChain: z.optional(ruleWord),
   conditions: z.object({ 4: z.array(ruleWord), 6: z.array(ruleWord) }),
+  ceded: z._default(z.array(mapping), []),
   traces: z.optional(z.object(tracesShape)),
+  localnet: z.optional(localnetSchema),
+  state: z._default(z.enum(['adding', 'added']), 'added'),
 });
 
 /** `text` may be torn, and rules are made from it. */

@@ -6,63 +6,101 @@
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import * as z from 'zod/mini';
+import { BACKENDS, type BackendName } from '../firewall/backend.ts';
 import { bootId } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
 import { ownCookie } from '../linux/netns.ts';
 import { readSmallFile } from '../linux/small-file.ts';
 import { claimsMeet, claimsOf, formatClaim, type PortClaim, parseClaim } from './port-claims.ts';
-import type { PortAttachment, PortMapping, PortRecord } from './port-record.ts';
+import {
+  type Localnet,
+  localnetSchema,
+  type PortAttachment,
+  type PortMapping,
+  type PortRecord,
+} from './port-record.ts';
 import { readRecordFile, recordFileName, recordFileNames, STATE_FOLDER } from './port-record-store.ts';
 
 const PATH = `${STATE_FOLDER}/owners`;
 const MAX_BYTES = 64 * 1024 * 1024;
 
+/** What a record says that others have to know. */
+const entrySchema = z.object({
+  /** As text. */
+  claims: z.array(z.string()),
+  localnet: z.optional(
+    z.extend(localnetSchema, { backend: z.enum(BACKENDS), bootId: z.string(), hostNetns: z.string() }),
+  ),
+});
+
 const indexSchema = z.object({
   version: z.literal(1),
-  /** By the name of the record's file: its claims, as text. */
-  records: z.record(z.string(), z.array(z.string())),
+  /** By the name of the record's file. */
+  records: z.record(z.string(), entrySchema),
   /** What rules without a record claimed when they were last looked at, in that boot and network namespace. */
   strangers: z.optional(z.object({ bootId: z.string(), hostNetns: z.string(), claims: z.array(z.string()) })),
 });
 
+type Entry = z.output<typeof entrySchema>;
 type Index = z.output<typeof indexSchema>;
 
 export interface PortRegistry {
-  /** Claims, as text, by the name of the record's file: of all records of this host that can be read. */
-  readonly claims: ReadonlyMap<string, readonly string[]>;
+  /** By the name of the record's file: of all records of this host that can be read. */
+  readonly entries: ReadonlyMap<string, Entry>;
   /** Names that the file has. */
   readonly indexed: ReadonlySet<string>;
-  /** What rules without a record claim; `undefined` when nobody looked in this boot. */
+  /** What rules without a record claim, as text; `undefined` when nobody looked in this boot. */
   readonly strangers: readonly string[] | undefined;
 }
 
 export function readRegistry(): PortRegistry {
   const { records, strangers } = readIndex();
-  const claims = recordFileNames().map((name) => [name, records[name] ?? readClaims(name)] as const);
-  const isOfNow = strangers?.bootId === bootId() && strangers.hostNetns === ownCookie();
+  const entries = recordFileNames().map((name) => [name, records[name] ?? readEntry(name)] as const);
   return {
-    claims: new Map(claims),
+    entries: new Map(entries),
     indexed: new Set(Object.keys(records)),
-    strangers: isOfNow ? strangers.claims : undefined,
+    strangers: strangers !== undefined && isOfNow(strangers) ? strangers.claims : undefined,
   };
 }
 
+function isOfNow(seen: { readonly bootId: string; readonly hostNetns: string }): boolean {
+  return seen.bootId === bootId() && seen.hostNetns === ownCookie();
+}
+
 /** A damaged record claims nothing: nobody knows what. */
-function readClaims(name: string): string[] {
+function readEntry(name: string): Entry {
   const read = readRecordFile(name);
-  return read === undefined || read === 'damaged' ? [] : claimTexts(read);
+  return read === undefined || read === 'damaged' ? { claims: [] } : entryOf(read);
+}
+
+function entryOf({ mappings, localnet, backend, traces }: PortRecord): Entry {
+  const claims = claimsOf(mappings).map(formatClaim);
+  if (localnet === undefined || traces === undefined) return { claims };
+  return { claims, localnet: { ...localnet, backend, bootId: traces.bootId, hostNetns: traces.hostNetns } };
+}
+
+export interface LocalnetUser extends Localnet {
+  readonly backend: BackendName;
+}
+
+/** Who needs packets from 127.0.0.1 let through in this boot and network namespace, but for `except`. */
+export function localnetUsers({ entries }: PortRegistry, except?: PortAttachment): LocalnetUser[] {
+  const own = except === undefined ? undefined : recordFileName(except);
+  return [...entries].flatMap(([name, { localnet }]) =>
+    name !== own && localnet !== undefined && isOfNow(localnet) ? [localnet] : [],
+  );
 }
 
 /** The records, but for `attachment`'s own, that claim one of the ports of `mappings`. */
 export function recordsMeeting(
-  { claims }: PortRegistry,
+  { entries }: PortRegistry,
   attachment: PortAttachment,
   mappings: readonly PortMapping[],
 ): PortRecord[] {
   const wanted = claimsOf(mappings);
   const own = recordFileName(attachment);
-  return [...claims]
-    .filter(([name, texts]) => name !== own && texts.some((text) => meetsAny(text, wanted)))
+  return [...entries]
+    .filter(([name, { claims }]) => name !== own && claims.some((text) => meetsAny(text, wanted)))
     .map(([name]) => readRecordFile(name))
     .filter((read) => read !== undefined && read !== 'damaged');
 }
@@ -90,7 +128,7 @@ export function forgetClaims(registry: PortRegistry, attachment: PortAttachment)
   const name = recordFileName(attachment);
   if (!registry.indexed.has(name)) return;
   try {
-    writeIndex({ ...registry, claims: new Map([...registry.claims].filter(([other]) => other !== name)) });
+    writeIndex({ ...registry, entries: new Map([...registry.entries].filter(([other]) => other !== name)) });
   } catch (error) {
     throw ioError('write', PATH, error);
   }
@@ -98,7 +136,7 @@ export function forgetClaims(registry: PortRegistry, attachment: PortAttachment)
 
 /** After the attachment's record was written for good. */
 export function rememberClaims(registry: PortRegistry, record: PortRecord): void {
-  tryWriteIndex({ ...registry, claims: new Map([...registry.claims, [recordFileName(record), claimTexts(record)]]) });
+  tryWriteIndex({ ...registry, entries: new Map([...registry.entries, [recordFileName(record), entryOf(record)]]) });
 }
 
 function tryWriteIndex(registry: PortRegistry): void {
@@ -107,10 +145,6 @@ function tryWriteIndex(registry: PortRegistry): void {
   } catch {
     // A full disk: what the file does not know, later ADDs look up.
   }
-}
-
-function claimTexts({ mappings }: PortRecord): string[] {
-  return claimsOf(mappings).map(formatClaim);
 }
 
 function readIndex(): Index {
@@ -125,10 +159,10 @@ function readIndex(): Index {
 }
 
 /** Whole or not at all; under the lock nobody else writes. */
-function writeIndex({ claims, strangers }: PortRegistry): void {
+function writeIndex({ entries, strangers }: PortRegistry): void {
   const index = {
     version: 1,
-    records: Object.fromEntries(claims),
+    records: Object.fromEntries(entries),
     ...(strangers && { strangers: { bootId: bootId(), hostNetns: ownCookie(), claims: strangers } }),
   };
   writeFileSync(`${PATH}.draft`, JSON.stringify(index), { mode: 0o600 });

@@ -5,6 +5,7 @@
  */
 import { rmSync } from 'node:fs';
 import { findTool } from '../exec.ts';
+import { settleLocalnet } from '../firewall/localnet.ts';
 import { removeRulesOf } from '../firewall/owned.ts';
 import { bootId } from '../linux/boot.ts';
 import { ioError } from '../linux/io-error.ts';
@@ -15,6 +16,7 @@ import { removeSpoofChecks } from '../nft/mac-spoof.ts';
 import { deleteHostLink } from './host-link.ts';
 import { isSeen, markSeen } from './index.ts';
 import { isUnchanged, release } from './lease-store.ts';
+import { localnetUsers, readRegistry } from './port-registry.ts';
 import { lockOf, type ReadRecord, readRecord, recordName } from './record.ts';
 import { inProgress } from './record-handle.ts';
 import { type Store, storeExists } from './store.ts';
@@ -57,7 +59,9 @@ export async function reclaim(store: Store, { condemned, all, host }: Reclaiming
   const linkless = condemned.filter(({ subject }) => attempt(() => deleteLinkOf(subject)) === true);
   attempt(() => removeSpoofChecks(linkless.map(({ subject }) => subject).filter(hasSpoofCheck)));
   await host.checkpoint();
+  const localnet = localnetUsers(readRegistry());
   if (attempt(() => removeRules(store, linkless, all)) !== true) return { freed: [], errors };
+  await settleLocalnet(localnet, host).catch((error: unknown) => errors.push(error));
   const freed = await underLock(store, host, () => linkless.filter((one) => attempt(() => free(store, one)) === true));
   for (const one of freed) store.warn(describe(store, one));
   return { freed, errors };

@@ -1,4 +1,4 @@
-/** Lines for restoreNat(): replacing some rules of a chain, removing chains, and taking lines back. */
+/** Lines for applyNat(): replacing some rules of a chain, removing chains, and taking lines back. */
 import type { NatTable } from './nat.ts';
 
 /**

@@ -1,4 +1,4 @@
-/** The nat table of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
+/** The tables of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
 import { CniError, code } from '../cni/errors.ts';
 import { findTool, run, ToolError } from '../exec.ts';
 import type { Family } from '../net/ip.ts';
@@ -16,16 +16,23 @@ export const TOOLS = {
   6: { save: 'ip6tables-save', restore: 'ip6tables-restore' },
 } as const;
 
+/** Other than `nat` only for what that cannot do, such as dropping packets. */
+export type TableName = 'nat' | 'raw';
+
 /** What the kernel holds now. Throws ToolError. */
 export function saveNat(family: Family): NatTable {
-  return parseNat(run(TOOLS[family].save, ['-t', 'nat']));
+  return saveTable(family, 'nat');
+}
+
+function saveTable(family: Family, table: TableName): NatTable {
+  return parseNat(run(TOOLS[family].save, ['-t', table]));
 }
 
 /** The table; `undefined` when this host cannot have one. Throws ToolError. */
-export function saveIfSupported(family: Family): NatTable | undefined {
+export function saveIfSupported(family: Family, table: TableName = 'nat'): NatTable | undefined {
   if (findTool(TOOLS[family].save) === undefined || findTool(TOOLS[family].restore) === undefined) return undefined;
   try {
-    return saveNat(family);
+    return saveTable(family, table);
   } catch (error) {
     // Of iptables-legacy: no module, no such family; of iptables-nft: a kernel without nf_tables.
     const cannot = /do you need to insmod|not supported|Could not fetch rule set generation id: Invalid argument/;
@@ -50,14 +57,26 @@ export function parseNat(text: string): NatTable {
   return chains;
 }
 
+/** Commands of iptables-restore for each table: `-N CHAIN`, `-A CHAIN …`, `-D …`, `-X CHAIN`. */
+export interface Changes {
+  readonly nat: readonly string[];
+  /** Written before those of `nat`. */
+  readonly raw?: readonly string[] | undefined;
+}
+
 /**
- * One transaction on the nat table: `lines` are commands of iptables-restore (`-N CHAIN`, `-A CHAIN …`, `-D …`, `-X
- * CHAIN`). All or nothing. Do not declare a chain as `:CHAIN`: that flushes one which exists. Throws ToolError.
+ * One call of iptables-restore, a transaction for each table. All or nothing of each; when `raw` is refused, `nat` is not
+ * tried. Do not declare a chain as `:CHAIN`: that flushes one which exists. Throws ToolError.
  */
-export function restoreNat(family: Family, lines: readonly string[]): void {
-  if (lines.length === 0) return;
-  const input = ['*nat', ...lines, 'COMMIT', ''].join('\n');
-  run(TOOLS[family].restore, ['--noflush', `--wait=${LOCK_WAIT_S}`], { input, timeoutMs: (LOCK_WAIT_S + 10) * 1000 });
+function restore(family: Family, { raw = [], nat }: Changes): void {
+  const input = [...section('raw', raw), ...section('nat', nat)];
+  if (input.length === 0) return;
+  const options = { input: `${input.join('\n')}\n`, timeoutMs: (LOCK_WAIT_S + 10) * 1000 };
+  run(TOOLS[family].restore, ['--noflush', `--wait=${LOCK_WAIT_S}`], options);
+}
+
+function section(table: TableName, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : [`*${table}`, ...lines, 'COMMIT'];
 }
 
 /** True when the table's `chain` holds `rule` (its text after `-A CHAIN `). */
@@ -65,13 +84,10 @@ export function hasRule(table: NatTable, chain: string, rule: string): boolean {
   return table.get(chain)?.some((present) => sameRule(present, rule)) === true;
 }
 
-/**
- * The same for lines that suppose a state: returns the kernel's refusal, `undefined` when they are written. Throws code
- * 11 when another process kept the xtables lock, ToolError when there was no answer.
- */
-export function tryRestoreNat(family: Family, lines: readonly string[]): ToolError | undefined {
+/** For changes that suppose a state: the kernel's refusal, `undefined` when they are written. Throws as applyTables(). */
+function tryRestore(family: Family, changes: Changes): ToolError | undefined {
   try {
-    restoreNat(family, lines);
+    restore(family, changes);
     return undefined;
   } catch (error) {
     if (!(error instanceof ToolError) || error.exitCode === undefined) throw error;
@@ -83,28 +99,49 @@ export function tryRestoreNat(family: Family, lines: readonly string[]): ToolErr
 /** How often a plan is made again after another process changed the table between looking and writing. */
 const MAX_ATTEMPTS = 20;
 
+/** What plans are made from. */
+export interface Tables {
+  readonly nat: NatTable;
+  /** `undefined` when nobody looked, or this kernel has none. */
+  readonly raw?: NatTable | undefined;
+}
+
+export interface Planning {
+  readonly plan: (tables: Tables | undefined) => Changes;
+  readonly look: () => Tables;
+}
+
 /**
- * Writes `plan(undefined)`, the optimistic transaction that supposes the usual state; when the kernel refuses it,
- * looks and writes `plan(table)`, again and again while others change the table at the same time. A plan without
- * lines is done. Whoever has looked already gives what it saw as `seen`. Returns the lines written. Throws the last
- * ToolError; nothing is written then.
+ * Writes `plan(undefined)`, the optimistic changes that suppose the usual state; when the kernel refuses them, looks and
+ * writes `plan(tables)`, again and again while others change the tables at the same time. A plan without lines is done.
+ * Whoever has looked already gives what it saw as `seen`. Returns the changes written. Throws the last ToolError, or code 11
+ * when another process kept the xtables lock; nothing is written of `nat` then.
  */
+export function applyTables(family: Family, { plan, look }: Planning, seen?: Tables): Changes {
+  let tables = seen;
+  for (let attempt = 1; ; attempt += 1) {
+    const changes = plan(tables);
+    const refusal = tryRestore(family, changes);
+    if (refusal === undefined) return changes;
+    if (attempt === MAX_ATTEMPTS) throw refusal;
+    const now = look();
+    // The same refusal of a plan made for exactly this state is no race.
+    if (tables !== undefined && isSame(tables, now)) throw refusal;
+    tables = now;
+  }
+}
+
+/** The same for the nat table alone; its lines. */
 export function applyNat(
   family: Family,
   plan: (table: NatTable | undefined) => readonly string[],
   seen?: NatTable,
 ): readonly string[] {
-  let table = seen;
-  for (let attempt = 1; ; attempt += 1) {
-    const lines = plan(table);
-    const refusal = tryRestoreNat(family, lines);
-    if (refusal === undefined) return lines;
-    if (attempt === MAX_ATTEMPTS) throw refusal;
-    const now = saveNat(family);
-    // The same refusal of a plan made for exactly this state is no race.
-    if (table !== undefined && sameTable(table, now)) throw refusal;
-    table = now;
-  }
+  const planning: Planning = {
+    plan: (tables) => ({ nat: plan(tables?.nat) }),
+    look: () => ({ nat: saveNat(family) }),
+  };
+  return applyTables(family, planning, seen === undefined ? undefined : { nat: seen }).nat;
 }
 
 function lockHeld(family: Family, cause: ToolError): CniError {
@@ -115,7 +152,11 @@ function lockHeld(family: Family, cause: ToolError): CniError {
   );
 }
 
-function sameTable(one: NatTable, two: NatTable): boolean {
-  const text = (table: NatTable) => JSON.stringify([...table].sort(([a], [b]) => (a < b ? -1 : 1)));
+function isSame(one: Tables, two: Tables): boolean {
+  const text = ({ nat, raw = new Map() }: Tables) => JSON.stringify([nat, raw].map((table) => [...table].sort(byName)));
   return text(one) === text(two);
+}
+
+function byName([one]: readonly [string, unknown], [two]: readonly [string, unknown]): number {
+  return one < two ? -1 : 1;
 }

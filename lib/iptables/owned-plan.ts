@@ -26,7 +26,7 @@ interface Part {
   readonly chains: string[];
 }
 
-/** Lines for restoreNat(); none when nothing of the dead is left. A chain that serves others, too, keeps their rules. */
+/** Lines for applyNat(); none when nothing of the dead is left. A chain that serves others, too, keeps their rules. */
 export function planDeadRemoval({ addresses, owners, networks }: DeadRules, table: NatTable, family: Family): string[] {
   const named = owners.flatMap(({ network, containerId }) =>
     PREFIXES.map((prefix) => chainName(prefix, network, containerId)),

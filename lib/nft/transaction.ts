@@ -59,6 +59,10 @@ export class NftTransaction {
     return this.#line('delete rule', chain, `handle ${handle}`);
   }
 
+  deleteTable(): this {
+    return this.#line('delete table', '');
+  }
+
   toString(): string {
     return this.#lines.map((line) => `${line}\n`).join('');
   }

@@ -3,17 +3,23 @@
  * ports, so that of two containers that ask at once one comes first.
  */
 import { withPortLock } from '../../lib/attachment/port-lock.ts';
-import type { PortRecord } from '../../lib/attachment/port-record.ts';
+import type { Localnet, PortRecord } from '../../lib/attachment/port-record.ts';
 import { readRecord, removeRecord, writeRecord } from '../../lib/attachment/port-record-store.ts';
-import { forgetClaims, readRegistry, rememberClaims } from '../../lib/attachment/port-registry.ts';
+import {
+  forgetClaims,
+  type LocalnetUser,
+  localnetUsers,
+  readRegistry,
+  rememberClaims,
+} from '../../lib/attachment/port-registry.ts';
 import type { Traces } from '../../lib/attachment/traces.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
+import { close, isOpen, open, settle } from '../../lib/firewall/localnet.ts';
 import { interfaceTowards } from '../../lib/linux/route-table.ts';
-import { writeSysctl } from '../../lib/linux/sysctl.ts';
 import { WITHOUT_UNDO } from './backend.ts';
 import { backends } from './backends.ts';
-import { type Forwarding, targetOf } from './forwarding.ts';
+import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 import { type FoundHolder, findHolders, findStrangers } from './holders.ts';
 import { decideOwnership, describeEviction, type Wanted } from './ownership.ts';
 import { answeredFlows, forgetUdpFlows, udpFlows } from './release.ts';
@@ -50,19 +56,22 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
   const { mappings, ceded, warnings } = decided;
   const evicted = decided.evicted.flatMap(({ forwardings }) => forwardings);
   for (const warning of warnings) host.warn(warning);
-  const record: PortRecord = { ...wanted, mappings, ceded, traces, state: 'adding' };
+  const users = localnetUsers(registry);
+  const kept = { ...wanted, mappings };
+  const record: PortRecord = { ...kept, ceded, traces, localnet: localnetOf(kept, users), state: 'adding' };
   const read = readRecord(record);
   const former = read === 'damaged' ? undefined : read;
   forgetClaims(registry, record);
   // Record first: whatever happens after it, DEL knows what to look for.
   let letGo = writeRecord(record);
   try {
-    await transaction(host, (tx) => forward(tx, record, { former, evicted }));
+    await transaction(host, (tx) => forward(tx, record, { former, evicted, users, host }));
     const letGoUnfinished = letGo;
     letGo = writeRecord({ ...record, state: 'added' });
     letGoUnfinished();
     for (const holder of decided.evicted) forgetEvicted(holder, host);
     rememberClaims(registry, record);
+    if (evicted.length > 0 || former !== undefined) settle(users);
     return { record, evicted, letGo };
   } catch (error) {
     letGo();
@@ -80,34 +89,61 @@ interface Before {
   readonly former: PortRecord | undefined;
   /** Of the dead, whose rules go. */
   readonly evicted: readonly Forwarding[];
+  readonly users: readonly LocalnetUser[];
+  readonly host: Host;
 }
 
-async function forward(tx: Transaction, record: PortRecord, { former, evicted }: Before): Promise<void> {
+async function forward(tx: Transaction, record: PortRecord, { former, evicted, users, host }: Before): Promise<void> {
   tx.onFailure('restore the port forwarding record', () =>
     former === undefined ? removeRecord(record) : writeRecord(former)(),
   );
   const isMoved = former !== undefined && former.backend !== record.backend;
   const together = evicted.filter(({ backend }) => backend === record.backend);
-  await backends[record.backend].add(tx, record, { former: isMoved ? undefined : former, evicted: together });
+  const { isGuarded } = await backends[record.backend].add(tx, record, {
+    former: isMoved ? undefined : former,
+    evicted: together,
+    guard: guardFor(record, users),
+  });
   if (isMoved) await removeFormer(tx, former);
   // All in the one other firewall.
   const apart = evicted.filter(({ backend }) => backend !== record.backend);
   const [first] = apart;
   if (first !== undefined) await tx.step(() => backends[first.backend].remove(apart));
-  await tx.step(() => letLocalhostThrough(record));
+  if (record.localnet === undefined) return;
+  if (isGuarded) await letLocalhostThrough(tx, record.localnet);
+  else
+    host.warn('portmap: 127.0.0.1 does not lead to the forwarded ports: this kernel has no table raw to guard it in');
 }
 
 /** The rules of an earlier ADD that no DEL followed, where they are in the other firewall. */
 async function removeFormer(tx: Transaction, former: Forwarding): Promise<void> {
   const backend = backends[former.backend];
-  tx.onFailure('restore the former rules', () => backend.add(WITHOUT_UNDO, former, {}));
+  tx.onFailure('restore the former rules', async () => void (await backend.add(WITHOUT_UNDO, former, {})));
   await tx.step(() => backend.remove([former]));
 }
 
 /** Packets from 127.0.0.1 may leave by the container's interface only if that allows it; masquerading comes later. */
-function letLocalhostThrough(forwarding: Forwarding): void {
+async function letLocalhostThrough(tx: Transaction, { link }: Localnet): Promise<void> {
+  if (isOpen(link)) return;
+  tx.onFailure(`close ${link} to packets from 127.0.0.1`, () => close([link]));
+  await tx.step(() => open(link));
+}
+
+/** Where nothing is forwarded at 127.0.0.1, nobody has to come from there. */
+function localnetOf(forwarding: Forwarding, users: readonly LocalnetUser[]): Localnet | undefined {
   const target = targetOf(forwarding, 4);
-  if (!forwarding.snat || target === undefined) return;
-  const name = interfaceTowards(target.ip);
-  if (name !== undefined) writeSysctl(`net/ipv4/conf/${name}/route_localnet`, '1');
+  if (target === undefined || !forwarding.snat || !mappingsOf(forwarding, 4).some(isForLocalhost)) return undefined;
+  const link = interfaceTowards(target.ip);
+  if (link === undefined) return undefined;
+  const others = users.filter((user) => user.link === link);
+  return { link, wasOpen: isOpen(link) && !others.some(({ wasOpen }) => !wasOpen) };
+}
+
+function isForLocalhost(mapping: Mapping): boolean {
+  return (specificHostIp(mapping) ?? '127.').startsWith('127.');
+}
+
+function guardFor({ localnet, backend }: PortRecord, users: readonly LocalnetUser[]): 'make' | 'expect' | undefined {
+  if (localnet === undefined) return undefined;
+  return users.some((user) => user.backend === backend) ? 'expect' : 'make';
 }

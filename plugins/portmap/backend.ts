@@ -8,9 +8,12 @@ export interface Backend {
    * Adds the rules, in place of those of `former` and `evicted`. The ways back go to `tx` and leave the dead dead. For the
    * holder of the lock of the host's ports. Throws ToolError, or code 11 for the xtables lock.
    */
-  add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<void>;
-  /** Takes out the rules of all of `forwardings`. Missing ones are success. Does all it can before it throws. */
-  remove(forwardings: readonly Forwarding[]): void;
+  add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<Added>;
+  /**
+   * Takes out the rules of all of `forwardings`, and the guard of 127.0.0.0/8 with `dropsGuard`. Missing ones are success.
+   * Does all it can before it throws.
+   */
+  remove(forwardings: readonly Forwarding[], options?: { readonly dropsGuard: boolean }): void;
   /**
    * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to
    * `targets`, or all of the container's when there are none. Throws UnreadableError when it could look nowhere.
@@ -30,6 +33,13 @@ export interface Adding {
   readonly former?: Forwarding | undefined;
   /** What dead containers had forwarded, by the same firewall: it goes in the same transaction. */
   readonly evicted?: readonly Forwarding[];
+  /** The guard of 127.0.0.0/8, in the same call: `make` it, or `expect` it beside others that need it, too. */
+  readonly guard?: 'make' | 'expect' | undefined;
+}
+
+export interface Added {
+  /** False when this kernel cannot have the guard that was asked for. */
+  readonly isGuarded: boolean;
 }
 
 /** Nobody knows what is there: perhaps the kernel has none of it. */

@@ -9,10 +9,12 @@ import {
   removeOwnRecords,
   removeRecord,
 } from '../../lib/attachment/port-record-store.ts';
+import { localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
 import { combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Host } from '../../lib/cni/plugin.ts';
 import { validAttachments } from '../../lib/cni/valid-attachments.ts';
 import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
+import { settleLocalnet } from '../../lib/firewall/localnet.ts';
 import { applyNat, type NatTable, saveIfSupported } from '../../lib/iptables/nat.ts';
 import { removeChains } from '../../lib/iptables/nat-lines.ts';
 import type { Family } from '../../lib/net/ip.ts';
@@ -27,6 +29,7 @@ type Tables = ReadonlyMap<Family, NatTable>;
 export async function collect({ config, host }: Call): Promise<void> {
   const valid = validAttachments(config);
   const errors: unknown[] = [];
+  const localnet = localnetUsers(readRegistry());
   // Tables first: an ADD writes its record before its rules, so whoever's rules are seen here has a record by then.
   const tables = readTables(errors);
   const garbage = findGarbage({ network: config.name, valid, records: readAllRecords(), tables });
@@ -42,6 +45,7 @@ export async function collect({ config, host }: Call): Promise<void> {
   forgetUdpFlows(flowsOf(released, tables), host);
   if (isComplete) for (const container of released) attempt(errors, () => forget(container, host));
   attempt(errors, removeDrafts);
+  await settleLocalnet(localnet, host).catch((error: unknown) => errors.push(error));
   if (errors.length > 0) throw combineErrors(errors);
 }
 

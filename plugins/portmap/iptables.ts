@@ -3,7 +3,16 @@ import { readRecords, readSiblings } from '../../lib/attachment/port-record-stor
 import { asCniError, combineErrors } from '../../lib/cni/errors.ts';
 import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
-import { applyNat, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
+import { type GuardChange, planGuard } from '../../lib/iptables/localnet-guard.ts';
+import {
+  applyNat,
+  applyTables,
+  type Changes,
+  type NatTable,
+  saveIfSupported,
+  saveNat,
+  type Tables,
+} from '../../lib/iptables/nat.ts';
 import { inverseLines } from '../../lib/iptables/nat-lines.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { type Adding, type Backend, UnreadableError } from './backend.ts';
@@ -14,15 +23,20 @@ import { strangersInNat } from './strangers.ts';
 
 export const iptables: Backend = {
   async add(tx, forwarding, adding) {
+    let isGuarded = true;
     for (const family of FAMILIES) {
-      const takeBack = await tx.step(() => addRules(forwarding, family, adding));
-      tx.onFailure(`remove the IPv${family} rules`, takeBack);
+      const guard = family === 4 ? adding.guard : undefined;
+      const written = await tx.step(() => addRules(forwarding, family, { ...adding, guard }));
+      tx.onFailure(`remove the IPv${family} rules`, () => takeBack(forwarding, family, { written, guard }));
+      if (guard !== undefined && written.raw === undefined) isGuarded = false;
     }
     if (adding.former !== undefined) await removeAbandoned(tx, forwarding, adding.former);
+    return { isGuarded };
   },
-  remove(forwardings) {
+  remove(forwardings, { dropsGuard } = { dropsGuard: false }) {
     const all = forwardings.flatMap((forwarding) => familiesOf(forwarding).map((family) => ({ forwarding, family })));
-    doAll(all, ({ forwarding, family }) => removeRules(forwarding, family));
+    const last = all.findLast(({ family }) => family === 4);
+    doAll(all, (one) => removeRules(one.forwarding, one.family, { dropsGuard: dropsGuard && one === last }));
   },
   removeFound(attachment, targets) {
     const unread: UnreadableError[] = [];
@@ -67,33 +81,31 @@ function doAll<T>(items: readonly T[], action: (item: T) => void): void {
 async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
   for (const family of familiesOf(former)) {
     if (rulesOf(forwarding, family) !== undefined) continue;
-    await tx.step(() => removeRules(former, family));
+    await tx.step(() => removeRules(former, family, { dropsGuard: false }));
     tx.onFailure(`restore the IPv${family} rules`, () => void addRules(former, family, {}));
   }
 }
 
 /**
- * Adds the rules of one family. Returns the way back, which leaves the dead dead. For the holder of the lock of the
- * host's ports: two processes at once may both find a shared rule missing, and iptables-nft then adds it twice. Throws
- * ToolError, or code 11 when the xtables lock was not free in time.
+ * Adds the rules of one family. Returns what was written. For the holder of the lock of the host's ports: two processes at
+ * once may both find a shared rule missing, and iptables-nft then adds it twice.
  */
-function addRules(forwarding: Forwarding, family: Family, { former, evicted = [] }: Adding): () => void {
+function addRules(forwarding: Forwarding, family: Family, { former, evicted = [], guard }: Adding): Changes {
   const wanted = rulesOf(forwarding, family);
   const gone = evicted.filter((record) => targetOf(record, family) !== undefined);
-  if (wanted === undefined && gone.length === 0) return () => {};
+  if (wanted === undefined && gone.length === 0) return { nat: [] };
   const removals = removalsOf(gone, { chain: dnatChain(forwarding), family });
   const neighbours = () => ({
     former: former === undefined ? undefined : rulesOf(former, family),
     living: addressesIn(withoutThose(readSiblings(forwarding), gone), family),
     dead: addressesIn(gone, family),
   });
-  const plan = (table: NatTable | undefined) => {
+  const planNat = (table: NatTable | undefined) => {
     if (table === undefined) return wanted === undefined ? [] : planUsualAdd(wanted);
     const evictions = removals.flatMap((removal) => planRemoval(removal, table));
     return wanted === undefined ? evictions : [...evictions, ...planAdd(wanted, table, neighbours())];
   };
-  const written = applyNat(family, plan, removals.length > 0 ? saveNat(family) : undefined);
-  return () => takeBack(forwarding, family, written);
+  return applyGuarded(family, guard, planNat, removals.length > 0);
 }
 
 /** One for each chain: everything in it but what leads to interfaces that live. `chain` is for planAdd() to clear. */
@@ -115,15 +127,29 @@ function withoutThose(records: readonly Forwarding[], gone: readonly Forwarding[
 }
 
 /** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
-function removeRules(forwarding: Forwarding, family: Family): void {
+function removeRules(forwarding: Forwarding, family: Family, { dropsGuard }: { dropsGuard: boolean }): void {
   const wanted = rulesOf(forwarding, family);
   if (wanted === undefined) return;
   const { chain, address, entries } = wanted;
-  // Beside another interface's rules the usual transaction is bound to be refused.
-  const seen = readSiblings(forwarding).length > 0 ? saveNat(family) : undefined;
   const plan = (table: NatTable | undefined) =>
     table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table);
-  applyNat(family, plan, seen);
+  // Beside another interface's rules the usual transaction is bound to be refused.
+  applyGuarded(family, dropsGuard ? 'remove' : undefined, plan, readSiblings(forwarding).length > 0);
+}
+
+/** The guard of 127.0.0.0/8 in the same call as the rules. */
+function applyGuarded(
+  family: Family,
+  guard: GuardChange | undefined,
+  planNat: (table: NatTable | undefined) => readonly string[],
+  looksFirst: boolean,
+): Changes {
+  const plan = (tables: Tables | undefined): Changes => {
+    const nat = planNat(tables?.nat);
+    return guard === undefined ? { nat } : { nat, raw: planGuard(guard, tables) };
+  };
+  const look = () => ({ nat: saveNat(family), raw: guard === undefined ? undefined : saveIfSupported(family, 'raw') });
+  return applyTables(family, { plan, look }, looksFirst ? look() : undefined);
 }
 
 /** What sends to its addresses, or everything in its chain when they are unknown. Without its tools a family has no rules. */
@@ -156,10 +182,17 @@ function addressesIn(records: readonly Forwarding[], family: Family): string[] {
   return records.flatMap((record) => targetOf(record, family)?.ip.text ?? []);
 }
 
-/** Exactly the lines of this call, so that a refused second ADD leaves the first one's rules alone. */
-function takeBack(forwarding: Forwarding, family: Family, written: readonly string[]): void {
+interface Written {
+  readonly written: Changes;
+  readonly guard: Adding['guard'];
+}
+
+/** Exactly the lines of this call, so that a refused second ADD leaves the first one's rules alone; the dead stay dead. */
+function takeBack(forwarding: Forwarding, family: Family, { written, guard }: Written): void {
   const chain = dnatChain(forwarding);
-  const back = inverseLines(written, chain);
+  const back = inverseLines(written.nat, chain);
   const addresses = addressesIn([forwarding], family);
-  applyNat(family, (table) => (table === undefined ? back : planRemoval({ chain, addresses, entries: [] }, table)));
+  const plan = (table: NatTable | undefined) =>
+    table === undefined ? back : planRemoval({ chain, addresses, entries: [] }, table);
+  applyGuarded(family, guard === 'make' ? 'remove' : undefined, plan, false);
 }

@@ -4,6 +4,7 @@ import { asCniError } from '../../lib/cni/errors.ts';
 import { findTool } from '../../lib/exec.ts';
 import { type Family, parseCidr } from '../../lib/net/ip.ts';
 import { HOSTPORT_TABLES, hostportRules } from '../../lib/nft/hostports.ts';
+import { makingGuard, removingGuard } from '../../lib/nft/localnet-guard.ts';
 import { applyNft, list } from '../../lib/nft/nft.ts';
 import { deletion } from '../../lib/nft/owned.ts';
 import type { NftTransaction } from '../../lib/nft/transaction.ts';
@@ -14,13 +15,16 @@ import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
 import { holdingsOf, strangersInNft } from './strangers.ts';
 
 export const nftables: Backend = {
-  async add(tx, forwarding, { former, evicted = [] }) {
+  async add(tx, forwarding, { former, evicted = [], guard }) {
     const gone = former === undefined ? evicted : [former, ...evicted];
-    await tx.step(() => applyNft(() => planAdd(forwarding, gone)));
-    tx.onFailure('remove the rules', () => applyNft(() => planReturn(forwarding, former)));
+    const making = guard === undefined ? [] : [makingGuard()];
+    await tx.step(() => applyNft(() => [...making, ...planAdd(forwarding, gone)]));
+    const removing = guard === 'make' ? [removingGuard()] : [];
+    tx.onFailure('remove the rules', () => applyNft(() => [...planReturn(forwarding, former), ...removing]));
+    return { isGuarded: true };
   },
-  remove(forwardings) {
-    applyNft(() => deletions(forwardings.map(departureOf)));
+  remove(forwardings, { dropsGuard } = { dropsGuard: false }) {
+    applyNft(() => [...deletions(forwardings.map(departureOf)), ...(dropsGuard ? [removingGuard()] : [])]);
   },
   removeFound(attachment, targets) {
     if (findTool('nft') === undefined) return;

@@ -8,6 +8,7 @@ import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/c
 import type { Result } from '../../lib/cni/result.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
+import { removeNeedlessGuards } from '../../lib/firewall/localnet.ts';
 import { missingInAll } from '../../lib/firewall/missing.ts';
 import { forwardPorts } from './add.ts';
 import { UnreadableError } from './backend.ts';
@@ -77,16 +78,17 @@ async function del(call: Call): Promise<void> {
   const attachment = attachmentOf(call);
   const record = readRecord(attachment);
   if (record === undefined && !asksForPorts(call.config.raw)) return;
-  if (record === undefined || record === 'damaged') removeFound(call);
-  else await removeRecorded(record, call.host);
+  if (record !== undefined && record !== 'damaged') return removeRecorded(record, call.host);
+  const names = backendsInUse(namedBackend(call.config.raw));
+  removeFound(call, names);
   removeRecord(attachment);
+  await removeNeedlessGuards(names, call.host);
 }
 
 /** A host without one of the firewalls has no rules of it: only when none can be looked at, something may be left. */
-function removeFound(call: Call): void {
+function removeFound(call: Call, names: readonly BackendName[]): void {
   const result = prevResultIfReadable(call.config);
   const targets = result === undefined ? {} : targetsOf(result, call.ifname);
-  const names = backendsInUse(namedBackend(call.config.raw));
   const unread: unknown[] = [];
   const errors: unknown[] = [];
   for (const name of names) {

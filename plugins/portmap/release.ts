@@ -1,16 +1,39 @@
 /** Taking back what one attachment's record names, and the UDP flows that go on without rules. */
-import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
+import { withPortLock } from '../../lib/attachment/port-lock.ts';
+import type { PortRecord } from '../../lib/attachment/port-record.ts';
+import { removeRecord, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
+import { localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
 import { CniError, messageOf } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
 import { deleteUdpFlows, type UdpFlows } from '../../lib/conntrack.ts';
+import { close, needless } from '../../lib/firewall/localnet.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
-/** Throws when one of the families fails, after it did what it could for the other. The record stays. */
-export async function removeRecorded(record: Forwarding, host: Host): Promise<void> {
+/** Rules, then record, and what nobody needs after it. Throws when something of it fails, after doing what it could. */
+export async function removeRecorded(record: PortRecord, host: Host): Promise<void> {
   await host.checkpoint();
-  backends[record.backend].remove([record]);
+  if (isNeedless(record)) await withPortLock(host, async () => removeAll(record));
+  else removeAll(record);
   forgetUdpFlows(answeredFlows(record), host);
+}
+
+/** Whether something goes with this attachment that an ADD which runs now may rely on. */
+function isNeedless(record: PortRecord): boolean {
+  const { backends: guarded, links } = goingWith(record);
+  return guarded.length + links.length > 0;
+}
+
+function goingWith(record: PortRecord) {
+  const { localnet, backend } = record;
+  return needless(localnet === undefined ? [] : [{ ...localnet, backend }], localnetUsers(readRegistry(), record));
+}
+
+function removeAll(record: PortRecord): void {
+  const { backends: guarded, links } = goingWith(record);
+  close(links);
+  backends[record.backend].remove([record], { dropsGuard: guarded.includes(record.backend) });
+  removeRecord(record);
 }
 
 /** Those that the attachment itself answered. */
