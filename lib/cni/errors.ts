@@ -68,6 +68,19 @@ export function hasErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code);
 }
 
+/** `action` for each of `items`, also after some failed; then throws what failed as one error. */
+export function forAll<T>(items: Iterable<T>, action: (item: T) => void): void {
+  const errors: unknown[] = [];
+  for (const item of items) {
+    try {
+      action(item);
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  if (errors.length > 0) throw combineErrors(errors);
+}
+
 /** Several failures as one error: the first one's code, every message. A single failure stays as it is. */
 export function combineErrors(errors: readonly unknown[]): CniError {
   const [first, ...rest] = errors.map(asCniError);

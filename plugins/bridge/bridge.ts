@@ -87,7 +87,9 @@ async function add(call: Call): Promise<Result> {
     await tx.step(() => enableForwarding(gateways));
     if (firewall !== '') {
       const cidrs = addressing.addresses.map(({ cidr }) => cidr).filter(({ ip }) => config.ipMasq.includes(ip.family));
-      tx.onFailure('remove the masquerade rules', () => masquerades[firewall].remove(ownerOf(call), { only: cidrs }));
+      tx.onFailure('remove the masquerade rules', () =>
+        masquerades[firewall].remove(ownerOf(call), { only: cidrs }, config.ipMasq),
+      );
       await tx.step(() => masquerades[firewall].add(ownerOf(call), cidrs, isKnown));
     }
     await tx.step(() => waitUntilUsable(attachment, netns));
@@ -201,7 +203,7 @@ async function del(call: Call): Promise<void> {
   if ((config.macSpoofCheck || known.record?.spoofCheck === true) && !isRepeated)
     await attempt(() => allowSpoofing(call));
   for (const firewall of isRepeated ? [] : firewallsOf(known.record, config)) {
-    await attempt(() => masquerades[firewall].remove(ownerOf(call), addresses));
+    await attempt(() => masquerades[firewall].remove(ownerOf(call), addresses, config.ipMasq));
   }
   // The record stays ours to remove: without it a second try would not know what is left.
   const record = recordOf(call, store, { containerNetns: '', former: [], firewall: '' });

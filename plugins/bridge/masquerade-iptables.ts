@@ -1,8 +1,8 @@
 /**
- * Masquerade in the reference's iptables rules: POSTROUTING sends what an address of ours sends to
- * the container's chain, which spares the own network and multicast and masquerades the rest.
+ * Masquerade in the reference's iptables rules: POSTROUTING sends what an address of ours sends to the container's chain,
+ * which spares the own network and multicast and masquerades the rest.
  */
-import { combineErrors } from '../../lib/cni/errors.ts';
+import { forAll } from '../../lib/cni/errors.ts';
 import { removeRulesOf } from '../../lib/firewall/owned.ts';
 import { type ChainOwner, chainName } from '../../lib/iptables/chain-name.ts';
 import { applyNat, hasRule, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
@@ -22,16 +22,8 @@ export const iptablesMasquerade: Masquerade = {
     }
   },
   /** With its last rule goes the owner's chain. */
-  remove(owner, addresses) {
-    const errors: unknown[] = [];
-    for (const family of FAMILIES) {
-      try {
-        removeFamily(owner, family, addresses);
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (errors.length > 0) throw combineErrors(errors);
+  remove(owner, addresses, families) {
+    forAll(FAMILIES, (family) => removeFamily(owner, family, { addresses, isLikely: families.includes(family) }));
   },
   missing(owner, addresses) {
     return byFamily(addresses).flatMap(([family, own]) =>
@@ -46,19 +38,31 @@ export const iptablesMasquerade: Masquerade = {
   },
 };
 
-function removeFamily(owner: ChainOwner, family: Family, addresses: Addresses): void {
-  if ('allBut' in addresses) {
+interface Leaving {
+  readonly addresses: Addresses;
+  /** False where rules are there only if the configuration has changed since: then it is looked first. */
+  readonly isLikely: boolean;
+}
+
+function removeFamily(owner: ChainOwner, family: Family, { addresses, isLikely }: Leaving): void {
+  const own = ofFamily(addresses, family);
+  if ('only' in own && own.only.length === 0) return;
+  if ('allBut' in own || !isLikely) {
     const seen = saveIfSupported(family);
-    if (seen !== undefined) applyNat(family, (table) => planUnmasquerade(owner, addresses, table ?? seen), seen);
+    if (seen !== undefined) applyNat(family, (table) => planUnmasquerade(owner, own, table ?? seen), seen);
     return;
   }
-  // Once each: the kernel refuses to delete a rule twice, and what ADD recorded is mostly what was found, too.
-  const byText = new Map(addresses.only.map((cidr) => [formatCidr(cidr), cidr]));
-  const only = [...byText.values()].filter(({ ip }) => ip.family === family);
-  if (only.length === 0) return;
+  const { only } = own;
   applyNat(family, (table) =>
     table === undefined ? planUsualRemoval(owner, only) : planUnmasquerade(owner, { only }, table),
   );
+}
+
+/** Once each: the kernel refuses to delete a rule twice, and what ADD recorded is mostly what was found, too. */
+function ofFamily(addresses: Addresses, family: Family): Addresses {
+  if ('allBut' in addresses) return addresses;
+  const byText = new Map(addresses.only.map((cidr) => [formatCidr(cidr), cidr]));
+  return { only: [...byText.values()].filter(({ ip }) => ip.family === family) };
 }
 
 function byFamily(addresses: readonly Cidr[]): [Family, Cidr[]][] {

@@ -1,6 +1,6 @@
 /** Masquerade towards the outside: what either firewall does for one attachment, and which one holds its rules. */
 import type { BackendName } from '../../lib/firewall/backend.ts';
-import type { Cidr } from '../../lib/net/ip.ts';
+import type { Cidr, Family } from '../../lib/net/ip.ts';
 import type { MasqueradeOwner } from '../../lib/nft/masquerades.ts';
 import { iptablesMasquerade } from './masquerade-iptables.ts';
 import { nftMasquerade } from './masquerade-nft.ts';
@@ -17,8 +17,11 @@ export type Addresses = { readonly only: readonly Cidr[] } | { readonly allBut: 
 export interface Masquerade {
   /** Adds what is missing for `addresses`. `isKnown` is false where no earlier ADD can have left rules. Throws ToolError. */
   add(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): void;
-  /** Missing rules are success. Does all it can before it throws. */
-  remove(owner: Owner, addresses: Addresses): void;
+  /**
+   * Missing rules are success; most likely they are of `families`, those that the configuration masquerades. Does all it
+   * can before it throws.
+   */
+  remove(owner: Owner, addresses: Addresses, families: readonly Family[]): void;
   /** What is missing of the rules for `addresses`, each as a part of a sentence. Throws ToolError. */
   missing(owner: Owner, addresses: readonly Cidr[]): string[];
   /** Removes what is left of attachments that are not `present`. Throws ToolError. */

@@ -1,6 +1,6 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
 import { readRecords, readSiblings } from '../../lib/attachment/port-record-store.ts';
-import { asCniError, combineErrors } from '../../lib/cni/errors.ts';
+import { asCniError, forAll } from '../../lib/cni/errors.ts';
 import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
 import { type GuardChange, planGuard } from '../../lib/iptables/localnet-guard.ts';
@@ -36,11 +36,11 @@ export const iptables: Backend = {
   remove(forwardings, { dropsGuard } = { dropsGuard: false }) {
     const all = forwardings.flatMap((forwarding) => familiesOf(forwarding).map((family) => ({ forwarding, family })));
     const last = all.findLast(({ family }) => family === 4);
-    doAll(all, (one) => removeRules(one.forwarding, one.family, { dropsGuard: dropsGuard && one === last }));
+    forAll(all, (one) => removeRules(one.forwarding, one.family, { dropsGuard: dropsGuard && one === last }));
   },
   removeFound(attachment, targets) {
     const unread: UnreadableError[] = [];
-    doAll(FAMILIES, (family) => {
+    forAll(FAMILIES, (family) => {
       try {
         removeFoundRules(attachment, family, targets);
       } catch (error) {
@@ -64,18 +64,6 @@ export const iptables: Backend = {
     );
   },
 };
-
-function doAll<T>(items: readonly T[], action: (item: T) => void): void {
-  const errors: unknown[] = [];
-  for (const item of items) {
-    try {
-      action(item);
-    } catch (error) {
-      errors.push(error);
-    }
-  }
-  if (errors.length > 0) throw combineErrors(errors);
-}
 
 /** An earlier ADD that no DEL followed may have forwarded in a family in which this one has nothing to. */
 async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {

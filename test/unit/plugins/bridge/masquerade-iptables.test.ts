@@ -189,7 +189,7 @@ describe('what is sent', () => {
   });
 
   test('remove() supposes the usual state and names each rule once', () => {
-    iptablesMasquerade.remove(owner, { only: [...one, ...one] });
+    iptablesMasquerade.remove(owner, { only: [...one, ...one] }, [4, 6]);
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
@@ -198,17 +198,29 @@ describe('what is sent', () => {
 
   test('remove() looks first when nobody knows the address', () => {
     save.mockImplementation((family) => (family === 4 ? table([jump('10.1.0.5/32')], []) : undefined));
-    iptablesMasquerade.remove(owner, { allBut: [] });
+    iptablesMasquerade.remove(owner, { allBut: [] }, [4, 6]);
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
+  });
+
+  test('remove() looks first into a family that is not masqueraded, if there can be one', () => {
+    save.mockReturnValue(undefined);
+    iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4]);
+    expect(apply.mock.calls.map(([family]) => family)).toEqual([4]);
+    save.mockReturnValue(table([jump('fd00::5/128')], []));
+    iptablesMasquerade.remove(owner, { only: [cidr('fd00::5/64')] }, [4]);
+    expect(sent().at(-1)).toEqual({
+      family: 6,
+      lines: [`-D POSTROUTING ${jump('fd00::5/128')}`, `-F ${chain}`, `-X ${chain}`],
+    });
   });
 
   test('remove() does the other family when one fails', () => {
     apply.mockImplementationOnce(() => {
       throw new Error('refused');
     });
-    expect(() => iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] })).toThrow('refused');
+    expect(() => iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4, 6])).toThrow('refused');
     expect(apply.mock.calls.map(([family]) => family)).toEqual([4, 6]);
   });
 

@@ -111,10 +111,10 @@ describe('what is started', () => {
   });
 
   test('a DEL looks, and deletes only what is there', () => {
-    nftMasquerade.remove(owner, { allBut: [] });
+    nftMasquerade.remove(owner, { allBut: [] }, [4, 6]);
     expect(started()).toEqual(['--json list chain', '-f -']);
     nft.mockClear();
-    nftMasquerade.remove({ ...owner, containerId: 'other' }, { allBut: [] });
+    nftMasquerade.remove({ ...owner, containerId: 'other' }, { allBut: [] }, [4, 6]);
     expect(started()).toEqual(['--json list chain']);
   });
 });
