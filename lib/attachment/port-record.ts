@@ -40,6 +40,8 @@ export interface PortForwarding extends PortAttachment {
   readonly externalSetMarkChain?: string | undefined;
   /** Words of a rule that narrow down what is forwarded. */
   readonly conditions: { readonly [F in Family]: readonly string[] };
+  /** Networks, as CIDRs, that the host has addresses of and does not forward. */
+  readonly excludes?: { readonly [F in Family]: readonly string[] } | undefined;
 }
 
 export interface PortRecord extends PortForwarding {
@@ -59,7 +61,8 @@ export interface Localnet {
 }
 
 const port = z.int().check(z.minimum(1), z.maximum(65535));
-const target = z.optional(z.string().check(z.refine((text) => parseCidr(text) !== undefined)));
+const network = z.string().check(z.refine((text) => parseCidr(text) !== undefined));
+const target = z.optional(network);
 const ruleWord = z.string().check(z.regex(/^[^\n\r\0]+$/));
 
 const mapping = z.object({
@@ -85,6 +88,7 @@ const recordSchema = z.object({
   markMasqBit: z.int().check(z.minimum(0), z.maximum(31)),
   externalSetMarkChain: z.optional(ruleWord),
   conditions: z.object({ 4: z.array(ruleWord), 6: z.array(ruleWord) }),
+  excludes: z.optional(z.object({ 4: z.array(network), 6: z.array(network) })),
   ceded: z._default(z.array(mapping), []),
   traces: z.optional(z.object(tracesShape)),
   localnet: z.optional(localnetSchema),

@@ -3,7 +3,7 @@ import type { PortAttachment, PortForwarding, PortMapping } from '../../lib/atta
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
-import { type Cidr, type Family, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import { type Cidr, type Family, networkText, parseCidr, parseIp } from '../../lib/net/ip.ts';
 import type { PortmapConfig } from './schema.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];
@@ -33,7 +33,14 @@ export function makeForwarding(attachment: Attachment, { config, result, backend
     markMasqBit: config.markMasqBit,
     externalSetMarkChain: config.externalSetMarkChain,
     conditions: { 4: config.conditionsV4, 6: config.conditionsV6 },
+    excludes: { 4: networksOf(config.excludeCIDRs, 4), 6: networksOf(config.excludeCIDRs, 6) },
   };
+}
+
+/** Canonical, each once. */
+function networksOf(cidrs: readonly string[], family: Family): string[] {
+  const networks = cidrs.map(parseCidr).filter((cidr) => cidr?.ip.family === family);
+  return [...new Set(networks.flatMap((cidr) => (cidr === undefined ? [] : networkText(cidr))))];
 }
 
 /** The first address of each family that `result` does not give to another interface than the container's `ifname`. */

@@ -46,7 +46,7 @@ export interface NftRules {
 export function nftRulesOf(forwarding: Forwarding, family: Family): NftRules | undefined {
   const target = targetOf(forwarding, family);
   if (target === undefined || forwarding.mappings.length === 0) return undefined;
-  const conditions = forwarding.conditions[family].join(' ');
+  const conditions = [...excluding(forwarding, family), ...forwarding.conditions[family]].join(' ');
   const ports = mappingsOf(forwarding, family).map((mapping) => portRule(mapping, target));
   return {
     table: HOSTPORT_TABLES[family],
@@ -62,6 +62,11 @@ export function nftRulesOf(forwarding: Forwarding, family: Family): NftRules | u
       { chain: 'output', text: ENTRY },
     ],
   };
+}
+
+function excluding({ excludes }: Forwarding, family: Family): string[] {
+  const networks = excludes?.[family].join(', ') ?? '';
+  return networks === '' ? [] : [`${family === 4 ? 'ip' : 'ip6'} daddr != { ${networks} }`];
 }
 
 function portRule(mapping: Mapping, { ip: { family, text } }: Cidr): string {

@@ -41,7 +41,8 @@ export function planUsualAdd(wanted: FamilyRules): string[] {
 export function planAdd(wanted: FamilyRules, table: NatTable, neighbours: Neighbours): string[] {
   const { chain, sharedChains, sharedRules, entries } = wanted;
   const present = table.get(chain) ?? [];
-  const rules = withMappings(wanted, withoutForwards(present, staleFor(wanted, neighbours)));
+  const left = withoutForwards(present, staleFor(wanted, neighbours));
+  const rules = withExcludes(wanted, withMappings(wanted, left), neighbours);
   const jumps = jumpsTo(chain, table);
   const newJumps = entries.filter((entry) => !jumps.some((rule) => isEntry(rule, entry))).map(({ rule }) => rule);
   const useful = [...withoutUselessJumps(jumps, rules, entries), ...newJumps];
@@ -133,6 +134,12 @@ function withMappings(wanted: FamilyRules, rules: readonly string[]): string[] {
     for (const rule of [...missing, dnat]) if (!byKey.has(ruleKey(rule))) byKey.set(ruleKey(rule), rule);
   }
   return [...byKey.values()];
+}
+
+/** `rules` with the wanted exclusions before all others, and without those of an earlier ADD. */
+function withExcludes({ excludes }: FamilyRules, rules: readonly string[], { former }: Neighbours): string[] {
+  const own = new Set([...excludes, ...(former?.excludes ?? [])].map(ruleKey));
+  return [...excludes, ...rules.filter((rule) => !own.has(ruleKey(rule)))];
 }
 
 /** With conditions, whose words the kernel prints in its own way, "the fixed part and something more" has to do. */

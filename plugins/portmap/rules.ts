@@ -39,6 +39,8 @@ export interface FamilyRules {
   readonly sharedRules: readonly SharedRule[];
   /** The container's chain; a second interface of it on the same network has the same. */
   readonly chain: string;
+  /** First in it: what is for these addresses of the host is forwarded by somebody else. */
+  readonly excludes: readonly string[];
   readonly mappings: readonly MappingRules[];
   /** Rules of CNI-HOSTPORT-DNAT that lead to the chain. */
   readonly entries: readonly EntryRule[];
@@ -54,6 +56,7 @@ export function rulesOf(forwarding: Forwarding, family: Family): FamilyRules | u
   return {
     ...sharedRules(forwarding),
     chain,
+    excludes: (forwarding.excludes?.[family] ?? []).map((network) => `-d ${network} -j RETURN`),
     mappings: mappingsOf(forwarding, family).map((mapping) => mappingRules(forwarding, mapping, target)),
     entries: entryRules(forwarding, family, chain),
     address: target.ip.text,
@@ -65,8 +68,8 @@ export function dnatChain({ network, containerId }: { network: string; container
 }
 
 /** The rules of the container's chain, in order, each once. */
-export function chainRules({ mappings }: FamilyRules): string[] {
-  return [...new Set(mappings.flatMap(({ marks, dnat }) => [...marks, dnat]))];
+export function chainRules({ excludes, mappings }: FamilyRules): string[] {
+  return [...new Set([...excludes, ...mappings.flatMap(({ marks, dnat }) => [...marks, dnat])])];
 }
 
 function sharedRules({ snat, externalSetMarkChain, markMasqBit }: Forwarding) {

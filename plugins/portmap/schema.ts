@@ -4,7 +4,7 @@ import { CniError, code } from '../../lib/cni/errors.ts';
 import { decode, type JsonObject } from '../../lib/cni/json.ts';
 import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
-import { parseIp } from '../../lib/net/ip.ts';
+import { parseCidr, parseIp } from '../../lib/net/ip.ts';
 import { isRuleText } from '../../lib/nft/transaction.ts';
 import type { Mapping } from './forwarding.ts';
 
@@ -39,6 +39,13 @@ const mappingSchema = z.object({
 const ruleWord = z.string().check(z.refine((text) => text !== '' && !/[\n\r\0]/.test(text), 'is no word of a rule'));
 const conditions = z._default(z.array(ruleWord), []);
 
+/** Addresses of the host that are somebody else's to forward. */
+const excluded = z.string().check(
+  z.refine((text) => (parseCidr(text)?.prefix ?? 0) > 0, {
+    error: ({ input }) => `${JSON.stringify(input)} is no network such as "192.0.2.10/32"`,
+  }),
+);
+
 /** A chain's name: it must not be read as an option, nor as several words. */
 const chain = z.string().check(z.regex(/^[^\s"'\\!:\0-][^\s"'\\\0]{0,27}$/, 'is no name of an iptables chain'));
 
@@ -52,6 +59,7 @@ export const portmapSchema = z.object({
   externalSetMarkChain: z.optional(chain),
   conditionsV4: conditions,
   conditionsV6: conditions,
+  excludeCIDRs: z._default(z.array(excluded), []),
   hostPortConflict: z._default(
     z.enum(['fail', 'warn'], { error: ({ input }) => `${JSON.stringify(input)} is neither "fail" nor "warn"` }),
     'fail',

@@ -43,7 +43,7 @@ it('starts no tool without mappings and without a record of some', async () => {
 });
 
 it('needs one transaction per family for ADD and for DEL, however many ports', async () => {
-  const ports = Array.from({ length: 100 }, (_, index) => ({
+  const ports = Array.from({ length: 1000 }, (_, index) => ({
     hostPort: 9000 + index,
     containerPort: PORT,
     protocol: 'tcp',

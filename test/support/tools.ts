@@ -16,9 +16,10 @@ import type { World } from './world.ts';
 
 /**
  * What happens at the chosen call: it fails and did nothing; it does half of its batch, then fails; it does all, then
- * fails; it never ends; it sends SIGTERM or SIGKILL to the plugin and then does its work; the tool is not there at all.
+ * fails; it never ends; it sends SIGTERM or SIGKILL to the plugin and then does its work; it waited for
+ * the xtables lock in vain; the tool is not there at all.
  */
-export type Fault = 'fail' | 'half' | 'after' | 'hang' | 'terminate' | 'kill' | 'missing';
+export type Fault = 'fail' | 'half' | 'after' | 'hang' | 'terminate' | 'kill' | 'locked' | 'missing';
 
 export interface BrokenTools {
   readonly fault: Fault;
@@ -114,6 +115,8 @@ const ACTIONS: Readonly<Record<Fault, string>> = {
   hang: 'exec sleep 600',
   terminate: 'kill -TERM $PPID; real "$@"; exit',
   kill: 'kill -KILL $PPID; real "$@"; exit',
+  // What iptables-legacy-restore 1.8.9 says.
+  locked: 'echo "Another app is currently holding the xtables lock. Stopped waiting after 20s." >&2; exit 4',
   half: `case " $* " in
   *" -batch "*) lines=$(cat); half=$(( ($(wc -l <<<"$lines") + 1) / 2 )); head -n "$half" <<<"$lines" | real "$@" ;;
 esac`,

@@ -52,6 +52,18 @@ describe('the rules of the container', () => {
     expect(script({}, 6)).toBe('');
   });
 
+  test('addresses to exclude stand before everything else', () => {
+    const excludes = { 4: ['192.0.2.10/32', '198.51.100.0/24'], 6: ['2001:db8::10/128'] };
+    const mappings = [mapping(1, { hostIp: '192.0.2.1' }), mapping(2)];
+    expect(owned({ ...dualStack, excludes, mappings, snat: false })).toEqual([
+      'hostports ip daddr != { 192.0.2.10/32, 198.51.100.0/24 } ip daddr 192.0.2.1 tcp dport 1 dnat to 10.88.0.5:80',
+      'hostports ip daddr != { 192.0.2.10/32, 198.51.100.0/24 } tcp dport 2 dnat to 10.88.0.5:80',
+    ]);
+    expect(owned({ ...dualStack, excludes, snat: false }, 6)).toEqual([
+      'hostports ip6 daddr != { 2001:db8::10/128 } tcp dport 8080 dnat to [fd00:88::5]:80',
+    ]);
+  });
+
   test('a hostIP narrows down, in its family; 0.0.0.0 and :: only choose it', () => {
     const mappings = [
       mapping(1, { hostIp: '192.0.2.1' }),

@@ -77,6 +77,37 @@ describe('planAdd()', () => {
     expect(added(table, wantedBy()).get(CHAIN)?.join()).toContain('--to-destination 10.88.0.7:80');
   });
 
+  describe('with addresses to exclude', () => {
+    const excludes = { 4: ['192.0.2.10/32', '198.51.100.0/24'], 6: [] };
+    const first = ['-d 192.0.2.10/32 -j RETURN', '-d 198.51.100.0/24 -j RETURN'];
+
+    test('leaves them before it forwards anything', () => {
+      const table = play(usedHost(), planUsualAdd(wantedBy({ excludes })));
+      expect(table.get(CHAIN)?.slice(0, 2)).toEqual(first);
+      expect(table.get(CHAIN)).toHaveLength(5);
+      expect(listing(added(usedHost(), wantedBy({ excludes })))).toEqual(listing(table));
+      expect(planAdd(wantedBy({ excludes }), table, nobody)).toEqual([]);
+      expect(listing(play(table, planUsualRemoval(wantedBy({ excludes }))))).toEqual(listing(usedHost()));
+    });
+
+    test('puts them first where there were none, and takes away those of an earlier ADD', () => {
+      const table = added(usedHost(), wantedBy());
+      const former = wantedBy();
+      const more = added(table, wantedBy({ excludes }), { former, living: [] });
+      expect(more.get(CHAIN)?.slice(0, 2)).toEqual(first);
+      const less = added(more, wantedBy(), { former: wantedBy({ excludes }), living: [] });
+      expect(listing(less)).toEqual(listing(table));
+    });
+  });
+
+  test('evicts the dead of its own chain to the last rule', () => {
+    const dead = wantedBy({ ...second, mappings: [mapping(7), mapping(8)] });
+    const table = added(usedHost(), dead);
+    expect(listing(added(table, wantedBy(), { ...nobody, dead: ['10.88.0.7'] }))).toEqual(
+      listing(added(usedHost(), wantedBy())),
+    );
+  });
+
   test('can be taken back, also where it had replaced rules', () => {
     const former = wantedBy({ targets: { 4: '10.88.0.77/16' }, mappings: [mapping(8080), mapping(7)] });
     const table = added(usedHost(), former);

@@ -14,6 +14,7 @@ test('parsePortmapConfig() fills in the defaults', () => {
     markMasqBit: 13,
     conditionsV4: [],
     conditionsV6: [],
+    excludeCIDRs: [],
     hostPortConflict: 'fail',
     mappings: [],
   });
@@ -62,6 +63,8 @@ describe('parsePortmapConfig() refuses', () => {
     [{ conditionsV6: ['iifname', '"eth0'] }, /"conditionsV6": is no part of an nftables rule/],
     [{ backend: 'ipvs' }, /^unrecognized backend "ipvs"$/],
     [{ snat: 'yes' }, /"snat"/],
+    [{ excludeCIDRs: ['192.0.2.10/32', '192.0.2.11'] }, /excludeCIDRs\[1\]": "192.0.2.11" is no network such as/],
+    [{ excludeCIDRs: ['0.0.0.0/0'] }, /excludeCIDRs\[0\]"/],
     [{ hostPortConflict: 'first' }, /"hostPortConflict": "first" is neither "fail" nor "warn"$/],
   ])('%j', (raw, message) => {
     expect(() => parsePortmapConfig(raw)).toThrow(
