@@ -1,6 +1,7 @@
 /** Reading subnet.env: what its absence means, and waiting for it. */
 import { CniError, code, hasErrno } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
+import { noteStep } from '../../lib/journal/observer.ts';
 import { sinceBootMs } from '../../lib/linux/boot.ts';
 import { ioError } from '../../lib/linux/io-error.ts';
 import { readSmallFile } from '../../lib/linux/small-file.ts';
@@ -25,13 +26,14 @@ export function readSubnetFile(path: string): SubnetEnv {
 /** The same after at most `waitMs`, in which flanneld may come up. Throws code 105 as well. */
 export async function awaitSubnetFile(path: string, waitMs: number, host: Host): Promise<SubnetEnv> {
   const deadlineMs = sinceBootMs() + waitMs;
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       return readSubnetFile(path);
     } catch (error) {
       const isLate = sinceBootMs() >= deadlineMs;
       if (isLate || !(error instanceof CniError) || error.code !== code.tryAgainLater) throw error;
     }
+    if (attempt === 1) noteStep(`wait for ${path}`);
     await host.checkpoint();
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
