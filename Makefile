@@ -1,7 +1,7 @@
 # nodecni. Each target installs what it needs by itself; `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo demo-flannel test check bench readme install clean npm root
+.PHONY: help build demo demo-flannel test check bench readme install rollback uninstall clean npm root
 MAKEFLAGS += --no-print-directory
 
 CNI_BIN_DIR ?= /opt/cni/bin
@@ -43,7 +43,13 @@ readme: npm ## write the table of differences into README.md, from test/interop/
 	@$(NODE) test/support/readme-differences.ts --write
 
 install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
-	@$(NODE) lib/sea/install.ts '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
+	@$(NODE) lib/sea/install.ts install '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
+
+rollback: npm ## bring back what the names in CNI_BIN_DIR were before the last install, ours or not
+	@$(NODE) lib/sea/install.ts rollback '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
+
+uninstall: npm ## remove what is ours from CNI_BIN_DIR, and nothing else
+	@$(NODE) lib/sea/install.ts uninstall '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
 
 clean: ## remove what the build made (downloads in .cache and node_modules stay)
 	@rm -rf dist

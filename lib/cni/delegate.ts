@@ -2,11 +2,11 @@
  * Calling another plugin (SPEC.md "Section 4: Plugin Delegation"): found in CNI_PATH, given our environment and stdin.
  * One that turns out to be this very build runs in this process instead: the same work without a second start.
  */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type PluginOutcome, runPlugin } from '../exec.ts';
 import { noteStep } from '../journal/observer.ts';
 import { buildId } from '../sea/build-info.ts';
-import { readTrailer, trailerLength } from '../sea/trailer.ts';
+import { readBuildId } from '../sea/trailer.ts';
 import { parseResult, renderResult } from './convert.ts';
 import { asCniError, CniError, code } from './errors.ts';
 import { encodeCompact, isObject } from './json.ts';
@@ -55,8 +55,8 @@ export function runsInProcess(call: Call, type: string): boolean {
 }
 
 function builtinAt(path: string, { host }: Call, type: string): Plugin | undefined {
-  const builtin = host.builtins.get(type);
-  return builtin !== undefined && isThisBuild(path) ? builtin : undefined;
+  // This executable, or a copy of it.
+  return readBuildId(path) === buildId ? host.builtins.get(type) : undefined;
 }
 
 /** For undoing: a SIGTERM may be what is being undone, and must not end the wait for a lock, or a lease stays. */
@@ -96,25 +96,6 @@ function isRegularFile(path: string): boolean {
   } catch {
     // A folder that we may not search holds no plugin for us.
     return false;
-  }
-}
-
-/** True when `path` is this executable or a copy of it: the build writes its id at the end of the file. */
-function isThisBuild(path: string): boolean {
-  let fd: number;
-  try {
-    fd = openSync(path, 'r');
-  } catch {
-    // Not readable: execute it and let that fail or not.
-    return false;
-  }
-  try {
-    const { size } = fstatSync(fd);
-    const tail = Buffer.alloc(trailerLength);
-    readSync(fd, tail, 0, trailerLength, Math.max(0, size - trailerLength));
-    return readTrailer(tail.toString('latin1')) === buildId;
-  } finally {
-    closeSync(fd);
   }
 }
 

@@ -31,8 +31,8 @@ export function archOf(name: string): Arch {
 }
 
 /** Run path of the executable. The host's own libraries win: they get its security updates. */
-export function runPathOf(arch: Arch): string {
-  return [...arch.systemFolders, `$ORIGIN/${libraryFolder}`].join(':');
+export function runPathOf(arch: Arch, libraryId: string): string {
+  return [...arch.systemFolders, `$ORIGIN/${libraryFolder}/${libraryId}`].join(':');
 }
 
 function foldersFor(multiarch: string): readonly string[] {

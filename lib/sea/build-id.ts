@@ -12,6 +12,11 @@ export function buildIdOf(parts: readonly (string | Uint8Array)[]): string {
   return hash.digest('hex').slice(0, 32);
 }
 
+/** Names one set of libraries, whatever build they come with. */
+export function libraryIdOf(libraries: readonly Uint8Array[]): string {
+  return buildIdOf(libraries).slice(0, 16);
+}
+
 export function stampBuildId(bundle: string, buildId: string): string {
   return bundle.replaceAll(buildIdPlaceholder, buildId);
 }

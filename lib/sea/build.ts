@@ -1,29 +1,18 @@
 /** `make build`: dist/bin from the sources, or one line when it is there already. */
 
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { archOf, runPathOf } from './arch.ts';
-import { buildIdOf, stampBuildId } from './build-id.ts';
+import { buildIdOf, libraryIdOf, stampBuildId } from './build-id.ts';
 import { bundle } from './bundle.ts';
 import { fail, say } from './command.ts';
 import { runtimeFlags, seaConfig, withExecutable } from './executable.ts';
-import { findLibraries, type Libraries } from './libraries.ts';
+import { findLibraries } from './libraries.ts';
 import { executableNames, libraryFolder } from './names.ts';
 import { renderNotices } from './notices.ts';
 import { place } from './place.ts';
 import { renderReport, sharesOf } from './report.ts';
-import { readTrailer, trailerLength } from './trailer.ts';
+import { readBuildId } from './trailer.ts';
 
 const arch = archOf(process.arch);
 const runtimeFolder = join('node_modules', arch.runtimePackage);
@@ -36,17 +25,21 @@ async function build(entry: string, dist: string): Promise<void> {
   mkdirSync('.cache/libraries', { recursive: true });
   const libraries = findLibraries(arch, '.cache/libraries', runtime);
   const { code, metafile } = await bundle(entry, version);
-  const buildId = buildIdOf([code, ...recipe(), ...libraries.files.map(({ path }) => readFileSync(path))]);
+  const libraryId = libraryIdOf(libraries.files.map(({ path }) => readFileSync(path)));
+  const runPath = runPathOf(arch, libraryId);
+  const buildId = buildIdOf([code, runPath, ...recipe()]);
   const bin = join(dist, 'bin');
-  if (isBuilt(bin, buildId, libraries)) return say(`build: ${bin} is up to date (${version}, build ${buildId})`);
+  if (isBuilt(bin, buildId, libraryId)) return say(`build: ${bin} is up to date (${version}, build ${buildId})`);
 
   say('build: snapshotting the bundle into the executable, some 10 seconds');
   mkdirSync(dist, { recursive: true });
   const notices = renderNotices({ metafile, runtimeFolder, runtimeVersion: process.version, libraries });
   writeFileSync(join(dist, 'THIRD-PARTY-NOTICES'), notices);
   writeFileSync(join(dist, 'bundle-report.txt'), renderReport(sharesOf(metafile)));
-  withExecutable({ code: stampBuildId(code, buildId), buildId, runtime, arch }, (executable) => {
-    place({ executable, libraries: libraries.files }, bin);
+  // Of the build before; nobody executes what is in dist/ meanwhile.
+  rmSync(join(bin, libraryFolder), { recursive: true, force: true });
+  withExecutable({ code: stampBuildId(code, buildId), buildId, runtime, runPath }, (executable) => {
+    place({ executable, libraries: [{ id: libraryId, files: libraries.files }], notices: [] }, bin);
   });
   sayWhatWasBuilt(bin, dist, `${version}, build ${buildId}`);
 }
@@ -57,27 +50,14 @@ function recipe(): readonly string[] {
   return [
     process.version,
     process.arch,
-    runPathOf(arch),
     JSON.stringify([seaConfig, runtimeFlags]),
     ...scripts.map((name) => readFileSync(join(import.meta.dirname, name), 'utf8')),
   ];
 }
 
-function isBuilt(bin: string, buildId: string, libraries: Libraries): boolean {
-  if (executableNames.some((name) => !existsSync(join(bin, name)))) return false;
-  if (libraries.files.some(({ name }) => !existsSync(join(bin, libraryFolder, name)))) return false;
-  return executableNames.every((name) => readTrailer(tailOf(join(bin, name))) === buildId);
-}
-
-function tailOf(path: string): string {
-  const fd = openSync(path, 'r');
-  try {
-    const tail = Buffer.alloc(trailerLength);
-    readSync(fd, tail, 0, trailerLength, Math.max(0, fstatSync(fd).size - trailerLength));
-    return tail.toString('latin1');
-  } finally {
-    closeSync(fd);
-  }
+function isBuilt(bin: string, buildId: string, libraryId: string): boolean {
+  if (!existsSync(join(bin, libraryFolder, libraryId))) return false;
+  return executableNames.every((name) => readBuildId(join(bin, name)) === buildId);
 }
 
 function sayWhatWasBuilt(bin: string, dist: string, what: string): void {

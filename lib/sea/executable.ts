@@ -11,7 +11,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type Arch, runPathOf } from './arch.ts';
 import { pruneCodeCache } from './code-cache.ts';
 import { run } from './command.ts';
 import { ignoreDeadlocks } from './deadlock-check.ts';
@@ -61,7 +60,7 @@ export interface ExecutableInput {
   readonly code: string;
   readonly buildId: string;
   readonly runtime: string;
-  readonly arch: Arch;
+  readonly runPath: string;
 }
 
 /** Builds the executable in a folder of its own and hands its path to `use` before that folder goes. */
@@ -75,7 +74,7 @@ export function withExecutable(input: ExecutableInput, use: (path: string) => vo
   }
 }
 
-function buildIn(folder: string, { code, buildId, runtime, arch }: ExecutableInput): string {
+function buildIn(folder: string, { code, buildId, runtime, runPath }: ExecutableInput): string {
   const node = join(folder, seaConfig.executable);
   const output = join(folder, seaConfig.output);
   copyFileSync(runtime, node);
@@ -89,7 +88,7 @@ function buildIn(folder: string, { code, buildId, runtime, arch }: ExecutableInp
   change(output, makeDeaf);
   // After --build-sea: it breaks the string table of a file that patchelf has moved. RPATH rather than RUNPATH, since
   // only RPATH also holds for what our library copies need themselves and comes before LD_LIBRARY_PATH.
-  run('patchelf', ['--force-rpath', '--set-rpath', runPathOf(arch), output]);
+  run('patchelf', ['--force-rpath', '--set-rpath', runPath, output]);
   appendFileSync(output, trailerOf(buildId), 'latin1');
   chmodSync(output, 0o755);
   prove(folder, output);

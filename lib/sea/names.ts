@@ -1,4 +1,4 @@
-/** The names under which the one executable is installed, and the folder beside it. */
+/** The names under which the one executable is installed, and what else is in the folder beside it. */
 
 export const executableNames = ['bridge', 'host-local', 'portmap', 'loopback', 'flannel', 'cnictl'] as const;
 
@@ -8,5 +8,13 @@ export const executableNames = ['bridge', 'host-local', 'portmap', 'loopback', '
  */
 export const namesOfOwnFile: readonly string[] = ['flannel'];
 
-/** Holds the library copies. A folder, because lookups in CNI_PATH want regular files and so never see it. */
+// All hidden, and folders, because lookups in CNI_PATH want regular files of a plugin's name and so never see them.
+
+/** Holds the library copies, each set in a folder of its own that never changes: no version ever meets another's. */
 export const libraryFolder = '.nodecni-lib';
+/** What the names were before the last installation, ours or not. */
+export const previousFolder = '.nodecni-previous';
+/** Holds what is not finished; whatever a killed installation left in it goes with the next one. */
+export const stagingFolder = '.nodecni-staging';
+/** Taken by whoever changes the folder, and gone with it. */
+export const lockFile = '.nodecni-lock';

@@ -5,6 +5,7 @@ import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -12,58 +13,96 @@ import {
   renameSync,
   rmSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import type { Library } from './libraries.ts';
-import { executableNames, libraryFolder, namesOfOwnFile } from './names.ts';
+import { basename, join } from 'node:path';
+import { executableNames, libraryFolder, namesOfOwnFile, stagingFolder } from './names.ts';
 
 export interface Placement {
   readonly executable: string;
-  /** Also other files that belong beside the libraries. */
-  readonly libraries: readonly Library[];
+  /** Folders of libraries by their ids: each appears whole, and never changes afterwards. */
+  readonly libraries: readonly LibrarySet[];
+  /** Other files that belong beside them. */
+  readonly notices: readonly string[];
 }
 
-/** Libraries first: an executable that is there must be able to start. */
-export function place({ executable, libraries }: Placement, folder: string): void {
-  mkdirSync(join(folder, libraryFolder), { recursive: true });
-  for (const { name, path } of libraries) placeFile(path, join(folder, libraryFolder, name), 0o644);
-  syncFolder(join(folder, libraryFolder));
-  placeNames(executable, folder);
-  syncFolder(folder);
+export interface LibrarySet {
+  readonly id: string;
+  readonly files: readonly { readonly name: string; readonly path: string }[];
 }
 
-function placeNames(executable: string, folder: string): void {
-  const [first, ...others] = executableNames;
-  const firstPath = join(folder, first);
-  placeFile(executable, firstPath, 0o755);
-  for (const name of others) {
-    if (namesOfOwnFile.includes(name)) {
-      placeFile(executable, join(folder, name), 0o755);
-      continue;
-    }
-    const draft = draftOf(join(folder, name));
-    rmSync(draft, { force: true });
-    linkSync(firstPath, draft);
-    renameSync(draft, join(folder, name));
+/** For a folder that nobody else changes. */
+export function place(placement: Placement, folder: string): void {
+  withStaging(folder, (staging) => {
+    placeLibraries(placement, folder, staging);
+    placeNames(stageExecutable(placement.executable, staging), folder, staging);
+  });
+}
+
+/** Runs `action` with an empty folder for drafts: below `folder`, since rename(2) does not cross file systems. */
+export function withStaging<T>(folder: string, action: (staging: string) => T): T {
+  const staging = join(folder, stagingFolder);
+  rmSync(staging, { recursive: true, force: true });
+  mkdirSync(staging, { recursive: true });
+  try {
+    return action(staging);
+  } finally {
+    rmSync(staging, { recursive: true, force: true });
   }
+}
+
+/** Before any executable that wants them: one that is there must be able to start. */
+export function placeLibraries({ libraries, notices }: Placement, folder: string, staging: string): void {
+  const target = join(folder, libraryFolder);
+  mkdirSync(target, { recursive: true });
+  chmodSync(target, 0o755);
+  for (const set of libraries) {
+    if (!existsSync(join(target, set.id))) placeSet(set, target, staging);
+  }
+  for (const path of notices) {
+    const draft = join(staging, basename(path));
+    copyDurably(path, draft, 0o644);
+    renameSync(draft, join(target, basename(path)));
+  }
+  syncFolder(target);
+}
+
+function placeSet({ id, files }: LibrarySet, target: string, staging: string): void {
+  const draft = join(staging, id);
+  mkdirSync(draft);
+  chmodSync(draft, 0o755);
+  for (const { name, path } of files) copyDurably(path, join(draft, name), 0o644);
+  syncFolder(draft);
+  renameSync(draft, join(target, id));
 }
 
 /** A new inode each time: a running executable cannot be written to, only replaced. */
-function placeFile(source: string, target: string, mode: number): void {
-  const draft = draftOf(target);
-  try {
-    // Where the file system can, blocks are shared until one of the two is changed.
-    copyFileSync(source, draft, constants.COPYFILE_FICLONE);
-    chmodSync(draft, mode);
-    sync(draft);
-    renameSync(draft, target);
-  } finally {
-    rmSync(draft, { force: true });
-  }
+export function stageExecutable(source: string, staging: string, name = 'executable'): string {
+  const draft = join(staging, name);
+  copyDurably(source, draft, 0o755);
+  return draft;
 }
 
-/** In the target's folder, since rename(2) does not cross file systems. */
-function draftOf(target: string): string {
-  return `${target}.nodecni-${process.pid}`;
+export function placeNames(executable: string, folder: string, staging: string): void {
+  for (const name of executableNames) {
+    const source = namesOfOwnFile.includes(name) ? stageExecutable(executable, staging, name) : executable;
+    replaceByLink(source, join(folder, name), staging);
+  }
+  syncFolder(folder);
+}
+
+/** From one moment to the next, `target` is another name of `source`. */
+export function replaceByLink(source: string, target: string, staging: string): void {
+  const draft = join(staging, `${basename(target)}.link`);
+  linkSync(source, draft);
+  renameSync(draft, target);
+  // rename(2) does nothing, and leaves this, where both already were one file.
+  rmSync(draft, { force: true });
+}
+
+function copyDurably(source: string, target: string, mode: number): void {
+  // Where the file system can, blocks are shared until one of the two is changed.
+  copyFileSync(source, target, constants.COPYFILE_FICLONE);
+  chmodSync(target, mode);
+  sync(target);
 }
 
 function sync(path: string): void {
@@ -75,4 +114,4 @@ function sync(path: string): void {
   }
 }
 
-const syncFolder = sync;
+export const syncFolder = sync;

@@ -8,14 +8,14 @@ test.each([
   { name: 'x64', multiarch: 'x86_64-linux-gnu' },
   { name: 'arm64', multiarch: 'aarch64-linux-gnu' },
 ])('runPathOf() searches the system first and our copies last on $name', ({ name, multiarch }) => {
-  expect(runPathOf(archOf(name)).split(':')).toEqual([
+  expect(runPathOf(archOf(name), '0123456789abcdef').split(':')).toEqual([
     `/lib/${multiarch}`,
     `/usr/lib/${multiarch}`,
     '/lib64',
     '/usr/lib64',
     '/lib',
     '/usr/lib',
-    '$ORIGIN/.nodecni-lib',
+    '$ORIGIN/.nodecni-lib/0123456789abcdef',
   ]);
 });
 

@@ -29,7 +29,15 @@ test('place() installs all names as one executable file and leaves other plugins
   expect(readFileSync(join(target, 'cnictl'), 'utf8')).toBe('new');
   const bridge = statSync(join(target, 'bridge'));
   expect({ mode: bridge.mode & 0o777, links: bridge.nlink }).toEqual({ mode: 0o755, links: shared.length });
-  expect(readdirSync(join(target, '.nodecni-lib'))).toEqual(['libx.so.1']);
+  expect(readdirSync(join(target, '.nodecni-lib')).sort()).toEqual(['NOTICES', 'set1']);
+  expect(readdirSync(join(target, '.nodecni-lib/set1'))).toEqual(['libx.so.1']);
+});
+
+test('place() leaves a set of libraries alone that is there already: somebody may be loading it', () => {
+  placeVersion('old');
+  placeVersion('new');
+  expect(readFileSync(join(target, '.nodecni-lib/set1/libx.so.1'), 'utf8')).toBe('old');
+  expect(readFileSync(join(target, '.nodecni-lib/NOTICES'), 'utf8')).toBe('new');
 });
 
 test('place() replaces an older version by a new inode, since a running one cannot be written to', () => {
@@ -52,7 +60,15 @@ test('place() survives what kube-flannel does: it writes its own flannel into th
 function placeVersion(content: string): void {
   const executable = join(root, 'built');
   const library = join(root, 'libx.so.1.2');
-  writeFileSync(executable, content);
-  writeFileSync(library, 'elf');
-  place({ executable, libraries: [{ name: 'libx.so.1', path: library }] }, target);
+  const notices = join(root, 'NOTICES');
+  for (const [path, text] of [
+    [executable, content],
+    [library, content],
+    [notices, content],
+  ] as const)
+    writeFileSync(path, text);
+  place(
+    { executable, libraries: [{ id: 'set1', files: [{ name: 'libx.so.1', path: library }] }], notices: [notices] },
+    target,
+  );
 }
