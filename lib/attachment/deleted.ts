@@ -1,6 +1,7 @@
 /**
  * The attachments that this host deleted last: runtimes send DEL about twice, and the second one need not look through
- * the rules again. Only a hint, in /run; the reference, which does not know it, never adds a container ID twice.
+ * the rules again. Only a hint, in /run: the reference does not know it and may have added the container again since, so
+ * it counts where nothing else is known of the attachment.
  */
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { sha256Hex } from '../hash.ts';

@@ -5,10 +5,11 @@
 import { collectInvalid, DEFAULT_MIN_AGE_MS } from '../../lib/attachment/collect.ts';
 import { forgetDeleted, rememberDeleted, wasDeleted } from '../../lib/attachment/deleted.ts';
 import { describeLeases } from '../../lib/attachment/describe.ts';
+import { findLeases } from '../../lib/attachment/find.ts';
 import { knownRecord, openRecord, recordOf, settleCrashed, storeOf } from '../../lib/attachment/of-call.ts';
 import type { AttachmentRecord } from '../../lib/attachment/record.ts';
 import { type RecordHandle, removeRecordOf, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
-import type { Store } from '../../lib/attachment/store.ts';
+import { type Store, storeExists } from '../../lib/attachment/store.ts';
 import { loadSubjects } from '../../lib/attachment/subject.ts';
 import { CniError, code, combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Plugin } from '../../lib/cni/plugin.ts';
@@ -186,7 +187,6 @@ async function del(call: Call): Promise<void> {
   const store = storeOf(call);
   await waitWhileAdding(store, call, call.host);
   const known: Known = { record: knownRecord(store, call), previous: prevResultIfReadable(call.config) };
-  const isRepeated = known.record === undefined && wasDeleted(store, call);
   const errors: unknown[] = [];
   const attempt = async (action: () => void | Promise<void>) => {
     try {
@@ -200,6 +200,10 @@ async function del(call: Call): Promise<void> {
     addresses = detach(call, { ...known, store, bridge: config.bridge });
   });
   const linkIsGone = errors.length === 0;
+  let isRepeated = false;
+  await attempt(() => {
+    isRepeated = known.record === undefined && 'allBut' in addresses && isDeleted(call, store);
+  });
   if ((config.macSpoofCheck || known.record?.spoofCheck === true) && !isRepeated)
     await attempt(() => allowSpoofing(call));
   for (const firewall of isRepeated ? [] : firewallsOf(known.record, config)) {
@@ -217,6 +221,12 @@ async function del(call: Call): Promise<void> {
 function allowSpoofing(call: Call): void {
   if (findTool('nft') === undefined) call.host.warn('rules against spoofed MAC addresses may stay: nft is gone');
   else removeSpoofChecks([call]);
+}
+
+/** Deleted, and not made again since by a plugin that does not know of that: the reference's leaves a lease. */
+function isDeleted(call: Call, store: Store): boolean {
+  if (!wasDeleted(store, call)) return false;
+  return !storeExists(store) || findLeases(store, call, { canWrite: false }).exact.length === 0;
 }
 
 /** What the runtime does not list, then the same of the IPAM plugin. Goes on past failures. */

@@ -361,8 +361,12 @@ describe('DEL', () => {
     await bridge.del(call({ prevResult }));
     vi.mocked(linkNames).mockReturnValue(new Set(['lo']));
     log = [];
-    await bridge.del(call({ prevResult }));
+    await bridge.del(call({}));
     expect(log).toEqual(['ipam DEL']);
+    log = [];
+    // Somebody who does not know of that may have added it again.
+    await bridge.del(call({ prevResult }));
+    expect(log).toEqual(['-rules only 10.1.0.5/24', 'ipam DEL']);
   });
 
   test('without a record takes the host end of prevResult, then the rules, then the lease', async () => {
