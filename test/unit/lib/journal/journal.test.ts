@@ -97,7 +97,7 @@ describe('an entry', () => {
 describe('segments', () => {
   function fill(bytes: number): void {
     mkdirSync(RUN_FOLDER, { recursive: true });
-    writeFileSync(path, `${'x'.repeat(99)}\n`.repeat(Math.ceil(bytes / 100)));
+    writeFileSync(path, `${'x'.repeat(99)}\n`.repeat(Math.ceil(bytes / 100)), { flag: 'a' });
   }
 
   function record(atMs = 1): void {
@@ -117,7 +117,7 @@ describe('segments', () => {
   test('a call that straddles both is whole', () => {
     const one = entry();
     one.begin(head, 1);
-    writeFileSync(path, 'x\n'.repeat(FULL_BYTES), { flag: 'a' });
+    fill(FULL_BYTES);
     record(2);
     one.end(fine);
     expect(readJournal().map(({ atMs, end }) => [atMs, end?.code])).toEqual([
