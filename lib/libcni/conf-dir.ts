@@ -94,7 +94,9 @@ function notFound(folder: string, name: string, files: number): CniError {
     files === 0
       ? `no net configurations found in ${folder}`
       : `no net configuration with name ${quoteShort(name)} in ${folder}`;
-  return new CniError(code.invalidConfig, message, {
-    details: 'the name is the "name" inside the file, not the file\'s; NETCONFPATH names another folder',
-  });
+  const hint =
+    files === 0
+      ? 'copy a configuration there, such as one of conflist/ of nodecni'
+      : 'the name is the "name" inside the file, not the file\'s';
+  return new CniError(code.invalidConfig, message, { details: `${hint}; NETCONFPATH names another folder` });
 }

@@ -59,6 +59,7 @@ async function tell(): Promise<void> {
   checkAttachment(red);
   leave(before);
   say('\nthe demo is done: every step did what it should');
+  say('Other networks (NAT, bridged, internal, host-only, ...) and who reaches whom on each: conflist/README.md');
 }
 
 function joinBoth(): [Joined, Joined] {

@@ -1,6 +1,7 @@
 /** Traffic through a bridge with portmap: who reaches whom, and whom the other side sees. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { setBridgeNetfilter } from '../support/bridge-netfilter.ts';
 import { bothProtocols, type Family, stackNetwork, stacks } from '../support/networks.ts';
 import { addressesOf, chain, succeed } from '../support/plugins.ts';
 import { addresses, createWorld, type Namespace, type World } from '../support/world.ts';
@@ -15,15 +16,21 @@ interface Pod {
 
 // Where bridged packets pass iptables, a pod reaches its own hostPort by hairpin only; elsewhere without.
 const variants = [
-  ...stacks.map((stack) => ({ ...stack, backend: 'iptables', hairpinMode: true, bridgeNetfilter: 1 })),
+  ...stacks.map((stack) => ({ ...stack, backend: 'iptables', hairpinMode: true, bridgeNetfilter: 1 as const })),
   {
     stack: 'dual stack without hairpin mode',
     families: [4, 6] as const,
     backend: 'iptables',
     hairpinMode: false,
-    bridgeNetfilter: 0,
+    bridgeNetfilter: 0 as const,
   },
-  { stack: 'dual stack', families: [4, 6] as const, backend: 'nftables', hairpinMode: true, bridgeNetfilter: 1 },
+  {
+    stack: 'dual stack',
+    families: [4, 6] as const,
+    backend: 'nftables',
+    hairpinMode: true,
+    bridgeNetfilter: 1 as const,
+  },
 ];
 
 describe.each(variants)('$stack by $backend', ({ families, backend, hairpinMode, bridgeNetfilter }) => {
@@ -144,9 +151,3 @@ it.each(stacks)('lets the first $stack pod of a node be reached and talk at once
     expect(await pod.agent.ask(outward)).toEqual({ name: 'outside', seen: addresses.node[family] });
   }
 });
-
-/** A kernel without br_netfilter has no such switch, and is as if it were off. */
-function setBridgeNetfilter(node: Namespace, value: number): Promise<string> {
-  const script = `for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do [ ! -e "$f" ] || echo ${value} >"$f"; done`;
-  return node.run('bash', '-c', script);
-}

@@ -82,6 +82,8 @@ export function startPlugin(world: World, call: PluginCall): Started {
 export interface ChainOptions {
   readonly ifname?: string;
   readonly ports?: readonly PortMapping[];
+  /** Addresses asked for. */
+  readonly ips?: readonly string[];
   /** CNI_ARGS. */
   readonly args?: string;
   /** CNI_PATH. */
@@ -99,12 +101,13 @@ export async function chain(
   { conflist, pod, ...options }: { conflist: Conflist; pod: Namespace } & ChainOptions,
 ): Promise<PluginEnded> {
   const folder = placeConflist(world, conflist);
-  const capabilities = options.ports === undefined ? undefined : JSON.stringify({ portMappings: options.ports });
+  const { ports: portMappings, ips } = options;
+  const isAsked = portMappings !== undefined || ips !== undefined;
   const env = defined({
     PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
     NETCONFPATH: folder,
     CNI_PATH: options.bin ?? ours,
-    CAP_ARGS: capabilities,
+    CAP_ARGS: isAsked ? JSON.stringify({ portMappings, ips }) : undefined,
     CNI_ARGS: options.args,
     CNI_IFNAME: options.ifname,
   });
@@ -117,7 +120,7 @@ export async function chain(
 let drafts = 0;
 
 /** Into a folder for NETCONFPATH. By rename, since a call that runs at the same time may be reading the file. */
-function placeConflist(world: World, conflist: Conflist): string {
+export function placeConflist(world: World, conflist: Conflist): string {
   const folder = `${world.folder}/net.d`;
   mkdirSync(folder, { recursive: true });
   drafts += 1;

@@ -55,6 +55,11 @@ export class Namespace implements Disposable {
     return Object.fromEntries(keys.map((key, index) => [key, texts[index] ?? ''])) as Record<K, string>;
   }
 
+  /** Sets a kernel setting inside; `name` with slashes. */
+  sysctl(name: string, value: number): Promise<string> {
+    return this.run('bash', '-c', `echo ${value} >/proc/sys/${name}`);
+  }
+
   /** The JSON that `ip -json …` prints inside. */
   async ip<T>(...args: string[]): Promise<T[]> {
     const text = await this.run('/usr/sbin/ip', '-json', '-details', ...args);

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -83,19 +83,6 @@ describe('loadNetwork()', () => {
     expect(() => loadNetwork(`${folder}/none`, 'n')).toThrow(`no net configurations found in ${folder}/none`);
     put({ '10.conflist': list('other', 'bridge'), 'x.txt': '{' });
     expect(() => loadNetwork(folder, 'n')).toThrow(`no net configuration with name "n" in ${folder}`);
-  });
-});
-
-describe('conflist/', () => {
-  const shipped = join(import.meta.dirname, '../../../../conflist');
-  const files = readdirSync(shipped).filter((file) => file.endsWith('.conflist'));
-
-  test.each(files)('%s loads, of the newest version or verbatim, and the README tells of it', (file) => {
-    const { name } = JSON.parse(readFileSync(join(shipped, file), 'utf8')) as { name: string };
-    expect(loadNetwork(shipped, name).cniVersion).toBe(file === '10-flannel.conflist' ? '' : '1.1.0');
-    const readme = readFileSync(join(shipped, 'README.md'), 'utf8');
-    expect(readme).toContain(file);
-    expect(readme).toContain(`\`${name}\``);
   });
 });
 
