@@ -41,6 +41,7 @@ import {
   planHostSysctls,
   planResult,
 } from './bridge/plan.ts';
+import { pointlessRoutes } from './bridge/pointless.ts';
 import { parseConfig } from './bridge/schema.ts';
 import { planDelegate } from './flannel/plan.ts';
 import { parseConfig as parseFlannelConfig } from './flannel/schema.ts';
@@ -207,6 +208,7 @@ function warmBridge(call: Call, ipam: Result): Result {
   const { commands, made } = planBridge({ config, gateways: cidrs, seen, names: NAMES });
   renderBatch([...commands, ...planHostBatch(attachment, '/proc/1/fd/0'), ...planContainerBatch(attachment)]);
   planHostSysctls(attachment);
+  pointlessRoutes(addressing);
   planContainerSysctls(attachment);
   const table = tableOf(planMasquerade(owner, cidrs, undefined));
   planUnmasquerade(owner, { only: cidrs }, table);

@@ -4,7 +4,7 @@ import { isObject } from '../cni/json.ts';
 import { run } from '../exec.ts';
 import { contains, type Family, type Ip, makeIp } from '../net/ip.ts';
 
-/** Flags of /proc/net/route: usable; refuses what it matches (`unreachable`, `prohibit`). */
+/** Flags of both tables under /proc/net: usable; refuses what it matches (`unreachable`, `prohibit`). */
 const RTF_UP = 0x1;
 const RTF_REJECT = 0x200;
 
@@ -19,17 +19,37 @@ interface Ipv4Route {
  * network is in the main table, which costs no child; anything else is asked of `ip route get`.
  */
 export function interfaceTowards(ip: Ip): string | undefined {
-  const direct = ip.family === 4 ? parseIpv4Routes(readRoutes(), ip) : undefined;
+  const direct = ip.family === 4 ? parseIpv4Routes(readTable('route'), ip) : undefined;
   return direct ?? askRoute(ip);
 }
 
-function readRoutes(): string {
+/** Whether a route of the main table leads to `ip`, other than the default route. */
+export function isRouted(ip: Ip): boolean {
+  if (ip.family === 4) return parseIpv4Routes(readTable('route'), ip) !== undefined;
+  return hasIpv6Route(readTable('ipv6_route'), ip);
+}
+
+function readTable(name: 'route' | 'ipv6_route'): string {
   try {
-    return readFileSync('/proc/net/route', 'utf8');
+    return readFileSync(`/proc/net/${name}`, 'utf8');
   } catch {
-    // No IPv4 in this kernel: no routes.
+    // This kernel has not got the family: no routes.
     return '';
   }
+}
+
+/** The same in `text` (/proc/net/ipv6_route). */
+export function hasIpv6Route(text: string, ip: Ip): boolean {
+  return text.split('\n').some((line) => {
+    const [destination = '', length = '', , , , , , , flags = ''] = line.split(/\s+/);
+    const prefix = Number.parseInt(length, 16);
+    const isUsable = prefix > 0 && isUsed(Number.parseInt(flags, 16));
+    return isUsable && contains({ ip: makeIp(6, BigInt(`0x${destination}`)), prefix }, ip);
+  });
+}
+
+function isUsed(flags: number): boolean {
+  return (flags & RTF_UP) !== 0 && (flags & RTF_REJECT) === 0;
 }
 
 /** The interface of the longest prefix in `text` (/proc/net/route) that holds `ip`; a default route does not count. */
@@ -47,8 +67,7 @@ export function parseIpv4Routes(text: string, ip: Ip): string | undefined {
 function parseLine(line: string, ip: Ip): Ipv4Route | undefined {
   const [name = '', destination = '', , flags = '', , , metric = '', mask = ''] = line.split('\t').map((s) => s.trim());
   if (!/^[\dA-F]{8}$/.test(destination) || !/^[\dA-F]{8}$/.test(mask)) return undefined;
-  const bits = Number.parseInt(flags, 16);
-  if ((bits & RTF_UP) === 0 || (bits & RTF_REJECT) !== 0) return undefined;
+  if (!isUsed(Number.parseInt(flags, 16))) return undefined;
   const prefix = hostOrder(mask).toString(2).replaceAll('0', '').length;
   const network = { ip: makeIp(4, BigInt(hostOrder(destination))), prefix };
   return contains(network, ip) ? { interface: name, prefix, metric: Number(metric) } : undefined;

@@ -35,7 +35,7 @@ import { checkAttachment } from './check.ts';
 import { detach, type Known } from './detach.ts';
 import { warnAtFirstUse } from './first-use.ts';
 import { addIpam, askIpam } from './ipam.ts';
-import { requireIpv6 } from './ipv6.ts';
+import { requireIpv6, requireIpv6Mtu } from './ipv6.ts';
 import { joinBridge } from './join.ts';
 import { type Addresses, masquerades, type Owner } from './masquerade.ts';
 import { type Attachment, planContainerBatch, planContainerSysctls, planResult } from './plan.ts';
@@ -135,7 +135,8 @@ function gatewayCidrs({ addressing }: Attachment): Cidr[] {
 function requireHost(call: Call, { config, addressing }: Attachment, gateways: readonly Cidr[]): void {
   const holder = gateways.length === 0 ? undefined : (vlanGatewayName(config, gateways) ?? config.bridge);
   requireIpv6(addressing, holder);
-  warnAtFirstUse(call, config, { addresses: addressing.addresses, gateways });
+  requireIpv6Mtu(config, addressing);
+  warnAtFirstUse(call, config, { addressing, gateways });
 }
 
 /** Runs inside the container's namespace. */

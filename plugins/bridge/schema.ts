@@ -11,6 +11,7 @@ import { BACKENDS } from '../../lib/firewall/backend.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { parseMac } from '../../lib/net/mac.ts';
+import { pointlessKeys } from './pointless.ts';
 import { gatewayName, parseVlans, trunkSchema, type Vlans } from './vlan.ts';
 
 const flag = z._default(z.boolean(), false);
@@ -76,6 +77,8 @@ export interface BridgeConfig {
   readonly dns: Dns | undefined;
   /** The container's MAC address asked for. */
   readonly mac: string | undefined;
+  /** A sentence for each key that does nothing beside the others. */
+  readonly pointless: readonly string[];
 }
 
 /** Throws code 7 for a configuration that is wrong or asks for what is not there, 4 for bad CNI_ARGS. */
@@ -103,6 +106,7 @@ export function parseConfig(call: Call): BridgeConfig {
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
     mac: call.verb === 'DEL' ? undefined : requestedMac(call, keys),
+    pointless: pointlessKeys(keys),
   };
 }
 

@@ -19,6 +19,7 @@ import { tracesOf } from './holders.ts';
 import { removeRecorded } from './release.ts';
 import { asksForPorts, namedBackend, parsePortmapConfig } from './schema.ts';
 import { requireFirewall, requireStateFolder } from './status.ts';
+import { warnWithoutWay } from './way.ts';
 
 export const portmap: Plugin = { name: 'portmap', add, check, del, gc, status };
 
@@ -37,6 +38,7 @@ async function add(call: Call): Promise<Result> {
   }
   const { backend } = chooseBackend(config.configured);
   const forwarding = makeForwarding(attachmentOf(call), { config, result, backend });
+  warnWithoutWay(forwarding, call.host);
   const adding = { host: call.host, policy: config.hostPortConflict, traces: tracesOf(call, result) };
   await forwardPorts(forwarding, adding);
   return result;

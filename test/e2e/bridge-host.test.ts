@@ -112,7 +112,8 @@ const lacks: Lack[] = [
     says: /IPv4 forwarding cannot be seen: \/proc\/sys\/net\/ipv4\/ip_forward is hidden/,
   },
   {
-    what: 'forwarding is off, and nobody is gateway to turn it on',
+    what: 'forwarding is off, and the bridge is gateway by its own address, which turns nothing on',
+    prepare: ({ node }) => node.run('bash', '-ec', 'ip link add cni0 type bridge; ip address add 10.7.0.1/24 dev cni0'),
     options: { isDefaultGateway: false },
     says: /IPv4 forwarding is off.*"sysctl -w net\.ipv4\.ip_forward=1"/,
   },

@@ -1,7 +1,7 @@
-/** /proc/net/route: which interface leads to an address. */
+/** /proc/net/route and ipv6_route: which interface leads to an address, and whether one does. */
 
 import { expect, test } from 'vitest';
-import { parseIpv4Routes } from '../../../../lib/linux/route-table.ts';
+import { hasIpv6Route, parseIpv4Routes } from '../../../../lib/linux/route-table.ts';
 import { type Ip, parseIp } from '../../../../lib/net/ip.ts';
 
 /** default via eth0; 10.88.0.0/16 cni0; 10.88.5.0/24 cni1 (metric 100) and cni2 (50); 10.9.0.0/16 unreachable. */
@@ -26,4 +26,30 @@ test.each([
 
 test('parseIpv4Routes() of a kernel without IPv4', () => {
   expect(parseIpv4Routes('', parseIp('10.88.0.5') as Ip)).toBeUndefined();
+});
+
+/** fd10::/64 on cni0; default via eth0; unreachable fd20::/16. Lengths are hexadecimal. */
+const IPV6_TABLE = [
+  ['fd10', 40, '00000001', 'cni0'],
+  ['0000', 0, '00000003', 'eth0'],
+  ['fd20', 10, '00200201', 'lo'],
+]
+  .map(([start, prefix, flags, name]) => {
+    const none = `${'0'.repeat(32)} 00`;
+    const length = Number(prefix).toString().padStart(2, '0');
+    return `${String(start).padEnd(32, '0')} ${length} ${none} ${none.slice(0, 32)} 00000100 00000001 00000000 ${flags} ${name}\n`;
+  })
+  .join('');
+
+test.each([
+  ['fd10::5', true],
+  ['fd10:0:0:1::5', false],
+  ['fd20::5', false],
+  ['2001:db8::5', false],
+])('hasIpv6Route() for %s: %s', (address, expected) => {
+  expect(hasIpv6Route(IPV6_TABLE, parseIp(address) as Ip)).toBe(expected);
+});
+
+test('hasIpv6Route() of a kernel without IPv6', () => {
+  expect(hasIpv6Route('', parseIp('fd10::5') as Ip)).toBe(false);
 });

@@ -36,9 +36,14 @@ interface Use {
 }
 
 function use({ keys = {}, gateway = '10.7.0.1/24' }: Use = {}): void {
-  const call = fakeCall({ isGateway: true, ...keys });
-  const using = { addresses: [{ cidr: cidr('10.7.0.2/24'), gateway: undefined }], gateways: [cidr(gateway)] };
-  warnAtFirstUse({ ...call, host: { ...call.host, warn } }, configured({ isGateway: true, ...keys }), using);
+  const all = { isGateway: true, ipam: { type: 'host-local' }, ...keys };
+  const call = fakeCall(all);
+  const using = { addressing: addressing('10.7.0.2/24'), gateways: [cidr(gateway)] };
+  warnAtFirstUse({ ...call, host: { ...call.host, warn } }, configured(all), using);
+}
+
+function addressing(...texts: string[]) {
+  return { addresses: texts.map((text) => ({ cidr: cidr(text), gateway: undefined })), routes: [], dns: {} };
 }
 
 test('the second use looks at nothing', () => {
@@ -82,7 +87,18 @@ test('where /run cannot be written it is said every time', () => {
 
 test('a network without gateway and masquerade is not looked at', () => {
   const call = fakeCall({});
-  warnAtFirstUse(call, configured(), { addresses: [], gateways: [] });
+  warnAtFirstUse(call, configured(), { addressing: addressing(), gateways: [] });
+  expect(lookOver).not.toHaveBeenCalled();
+});
+
+test('what is asked for in vain is told of once, and the host is not looked at for it', () => {
+  const keys = { hairpinMode: true, portIsolation: true };
+  const call = fakeCall(keys);
+  for (const _ of ['once', 'again']) {
+    const using = { addressing: addressing(), gateways: [] };
+    warnAtFirstUse({ ...call, host: { ...call.host, warn } }, configured(keys), using);
+  }
+  expect(warn.mock.calls).toEqual([[expect.stringMatching(/^bridge cni0: "hairpinMode" does nothing beside/)]]);
   expect(lookOver).not.toHaveBeenCalled();
 });
 

@@ -2,8 +2,8 @@
 
 import { beforeEach, expect, test, vi } from 'vitest';
 import { readSysctl } from '../../../../lib/linux/sysctl.ts';
-import { requireIpv6 } from '../../../../plugins/bridge/ipv6.ts';
-import { cidr } from './fixtures.ts';
+import { requireIpv6, requireIpv6Mtu } from '../../../../plugins/bridge/ipv6.ts';
+import { cidr, configured } from './fixtures.ts';
 
 vi.mock(import('../../../../lib/linux/sysctl.ts'), async (original) => ({
   ...(await original()),
@@ -54,4 +54,19 @@ test.each([
   const require = () => requireIpv6(addressing('fd00::2/64'), holder);
   if (where === undefined) expect(require).not.toThrow();
   else expect(require).toThrow(`IPv6 is disabled on ${where}`);
+});
+
+test.each([
+  [
+    1279,
+    ['10.7.0.2/24', 'fd00::2/64'],
+    'cannot attach a container with address fd00::2: "mtu" is 1279, IPv6 needs 1280',
+  ],
+  [1280, ['fd00::2/64'], undefined],
+  [0, ['fd00::2/64'], undefined],
+  [576, ['10.7.0.2/24'], undefined],
+])('an MTU of %i with %j', (mtu, addresses, message) => {
+  const require = () => requireIpv6Mtu(configured({ mtu }), addressing(...addresses));
+  if (message === undefined) expect(require).not.toThrow();
+  else expect(require).toThrow(expect.objectContaining({ code: 7, message }));
 });
