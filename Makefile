@@ -36,11 +36,10 @@ check: npm ## format, lint, import cycles, types, unit tests (no root)
 	@$(NODE) node_modules/typescript/bin/tsc --noEmit
 	@$(NODE) node_modules/vitest/vitest.mjs run --project unit
 
-bench: build ## measure start-up, and ADD and DEL among 20,000 leases, next to the Go plugins (BENCH=--json for machines)
-	@$(NODE) test/bench/bench.ts $(BENCH)
-
-readme: npm ## write the table of differences into README.md, from test/interop/differences.ts
-	@$(NODE) test/support/readme-differences.ts --write
+bench: root build ## measure start, chain, growth, storm beside the reference (root); one table: BENCH='--only start', data: BENCH=--json
+	@test/support/setup-debian.sh network bench
+	@test/support/setup-peers.sh
+	@test/support/private-namespace.sh $(NODE) test/bench/bench.ts $(BENCH)
 
 install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
 	@$(NODE) lib/sea/install.ts install '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'

@@ -1,45 +1,69 @@
 /**
- * `make bench`: start-up of the executable next to the bare runtime and the Go plugin, and ADD and DEL in a full network
- * next to the reference's, taken turn by turn in one run.
+ * `make bench`: nodecni beside the bare runtime and the reference, both sides taken turn by turn in one run. Runs in the
+ * private namespaces of the tests.
  */
 
-import { existsSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { type LeaseTiming, measureLeases, renderLeases } from './leases.ts';
-import { describeMachine } from './machine.ts';
-import { type Contestant, measure, type Timing } from './measure.ts';
-import { renderTable } from './table.ts';
+import { chainSections } from './chain.ts';
+import { childrenSections } from './children.ts';
+import { growthSections } from './growth.ts';
+import { describeMachine, renderMachine } from './machine.ts';
+import { memorySections } from './memory.ts';
+import type { BenchOptions, Section } from './section.ts';
+import { startSections } from './start.ts';
+import { stormSections } from './storm.ts';
+import { renderRows } from './table.ts';
 
-const goLoopback = '.cache/peers/loopback';
-const versionCall = {
-  env: { CNI_COMMAND: 'VERSION' },
-  input: '{"cniVersion":"1.1.0","name":"bench","type":"loopback"}',
+type Part = (options: BenchOptions) => Promise<readonly Section[]>;
+
+const parts: Readonly<Record<string, Part>> = {
+  start: startSections,
+  memory: memorySections,
+  chain: chainSections,
+  growth: growthSections,
+  storm: stormSections,
+  children: childrenSections,
 };
 
-const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string', default: '60' } } });
-const command = `make bench${values.json === true ? ' BENCH=--json' : ''}`;
-const leaseRounds = Math.ceil(Number(values.rounds) / 4);
-report(measure(contestants(), Number(values.rounds)), measureLeases(leaseRounds));
+const PLOT_FOLDER = 'test/bench/results';
 
-/** The first one is what the others are held against. */
-function contestants(): readonly Contestant[] {
-  const ours: readonly Contestant[] = [
-    { name: 'node -e 0 (the same runtime, bare)', path: process.execPath, args: ['-e', '0'], env: {}, input: '' },
-    { name: 'nodecni loopback, VERSION', path: 'dist/bin/loopback', args: [], ...versionCall },
-  ];
-  const go = { name: 'Go loopback 1.9.1, VERSION', path: goLoopback, args: [], ...versionCall };
-  return existsSync(goLoopback) ? [...ours, go] : ours;
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    rounds: { type: 'string', default: '20' },
+    only: { type: 'string', default: Object.keys(parts).join(',') },
+  },
+});
+
+await bench(values.only.split(','), { rounds: Number(values.rounds) });
+
+/** Each part is printed as soon as it is there: all of them take some ten minutes. */
+async function bench(names: readonly string[], options: BenchOptions): Promise<void> {
+  const unknown = names.filter((name) => parts[name] === undefined);
+  if (unknown.length > 0) throw new Error(`no part ${unknown.join(', ')}: known are ${Object.keys(parts).join(', ')}`);
+  const machine = describeMachine();
+  const command = `make bench BENCH='${process.argv.slice(2).join(' ')}'`.replace(" BENCH=''", '');
+  const data: Record<string, unknown> = { ...machine, command };
+  if (!values.json) say(`${renderMachine(machine)}\n${command}`);
+  for (const name of names) {
+    const sections = (await parts[name]?.(options)) ?? [];
+    data[name] = Object.fromEntries(sections.map((section) => [section.heading, section.data]));
+    for (const { plots = {} } of sections) writePlots(plots);
+    if (!values.json) for (const section of sections) say(render(section));
+  }
+  if (values.json) say(JSON.stringify(data, undefined, 2));
 }
 
-function report(timings: readonly Timing[], leases: readonly LeaseTiming[]): void {
-  const machine = describeMachine();
-  const text =
-    values.json === true ? JSON.stringify({ ...machine, command, startUp: timings, leases }, null, 2) : render(timings);
-  process.stdout.write(`${text}\n`);
+function render({ heading, rows, note }: Section): string {
+  return `\n### ${heading}\n\n${renderRows(rows)}\n\n${note}`;
+}
 
-  function render(rows: readonly Timing[]): string {
-    const heading = `${machine.cpus} × ${machine.cpuModel}, Linux ${machine.kernel}, Node ${machine.node}, nodecni ${machine.nodecni}`;
-    const rounds = `${values.rounds} rounds (${leaseRounds} with leases), each contestant once per round: ${command}`;
-    return [heading, rounds, '', renderTable(rows), '', renderLeases(leases)].join('\n');
-  }
+function writePlots(plots: Readonly<Record<string, string>>): void {
+  mkdirSync(PLOT_FOLDER, { recursive: true });
+  for (const [file, text] of Object.entries(plots)) writeFileSync(`${PLOT_FOLDER}/${file}`, text);
+}
+
+function say(text: string): void {
+  process.stdout.write(`${text}\n`);
 }

@@ -2,51 +2,62 @@
 
 import { spawnSync } from 'node:child_process';
 
-export interface Contestant {
-  readonly name: string;
+export interface ProcessCall {
   readonly path: string;
   readonly args: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  readonly input: string;
+  readonly input?: string;
 }
 
+/** Of many durations in milliseconds. */
 export interface Timing {
-  readonly name: string;
   readonly medianMs: number;
   readonly minMs: number;
-  /** Median against the first contestant's. */
-  readonly ratio: number;
 }
 
-const warmUpRounds = 5;
-
-export function measure(contestants: readonly Contestant[], rounds: number): readonly Timing[] {
-  const runs = contestants.map((contestant) => ({ contestant, durationsMs: [] as number[] }));
-  for (let round = -warmUpRounds; round < rounds; round++) {
-    for (const { contestant, durationsMs } of runs) {
-      const durationMs = timeOnce(contestant);
-      if (round >= 0) durationsMs.push(durationMs);
-    }
-  }
-  const baseline = median(runs[0]?.durationsMs ?? []);
-  return runs.map(({ contestant: { name }, durationsMs }) => {
-    const medianMs = median(durationsMs);
-    return { name, medianMs, minMs: Math.min(...durationsMs), ratio: medianMs / baseline };
-  });
-}
-
-function timeOnce({ name, path, args, env, input }: Contestant): number {
+/** Milliseconds from start to end. Throws when it fails: a process that failed early would look fast. */
+export function timeOnce(what: string, { path, args, env, input }: ProcessCall): number {
   const start = process.hrtime.bigint();
-  const { status, stderr, error } = spawnSync(path, args, { env, input, encoding: 'utf8' });
+  const { status, stdout, stderr, error } = spawnSync(path, args, { env, input: input ?? '', encoding: 'utf8' });
   const durationMs = Number(process.hrtime.bigint() - start) / 1e6;
-  // A process that failed early would look fast.
-  if (status !== 0) throw new Error(`cannot time ${name}: exit code ${status}: ${stderr}`, { cause: error });
+  if (status !== 0) throw new Error(`cannot time ${what}: status ${status}: ${stdout}${stderr}`, { cause: error });
   return durationMs;
 }
 
-export function median(values: readonly number[]): number {
+/**
+ * Lets each contestant perform once per round, after `warmUp` rounds that do not count; a performance is a duration for
+ * each of its parts.
+ */
+export function interleave<C, P extends string>(
+  contestants: readonly C[],
+  { rounds, warmUp }: { rounds: number; warmUp: number },
+  perform: (contestant: C) => Readonly<Record<P, number>>,
+): Map<C, Record<P, Timing>> {
+  const seen = new Map(contestants.map((contestant) => [contestant, [] as Readonly<Record<P, number>>[]]));
+  for (let round = -warmUp; round < rounds; round++) {
+    for (const [contestant, performances] of seen) {
+      const performance = perform(contestant);
+      if (round >= 0) performances.push(performance);
+    }
+  }
+  return new Map([...seen].map(([contestant, performances]) => [contestant, timingsOf(performances)]));
+}
+
+function timingsOf<P extends string>(performances: readonly Readonly<Record<P, number>>[]): Record<P, Timing> {
+  const parts = Object.keys(performances[0] ?? {}) as P[];
+  const entries = parts.map((part) => [part, timingOf(performances.map((performance) => performance[part]))]);
+  return Object.fromEntries(entries) as Record<P, Timing>;
+}
+
+export function timingOf(durationsMs: readonly number[]): Timing {
+  return { medianMs: quantile(durationsMs, 0.5), minMs: Math.min(...durationsMs) };
+}
+
+/** The value that a share of `values` does not exceed; between two of them where it falls between. */
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
-  const upper = sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-  const lower = sorted[Math.ceil(sorted.length / 2) - 1] ?? Number.NaN;
-  return (upper + lower) / 2;
+  const place = share * (sorted.length - 1);
+  const lower = sorted[Math.floor(place)] ?? Number.NaN;
+  const upper = sorted[Math.ceil(place)] ?? Number.NaN;
+  return lower + (upper - lower) * (place - Math.floor(place));
 }

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Installs Debian packages for the commands that are missing. Usage: setup-debian.sh npm|build|network|tests...
+# Installs Debian packages for the commands that are missing. Usage: setup-debian.sh npm|build|network|tests|bench...
 set -euo pipefail
 
 # Command and the package that has it, per purpose.
@@ -8,6 +8,7 @@ wanted() {
     npm) echo npm npm ;;
     build) printf '%s\n' 'patchelf patchelf' 'strip binutils' ;;
     network) printf '%s\n' 'ip iproute2' 'iptables iptables' 'nft nftables' 'conntrack conntrack' ;;
+    bench) echo strace strace ;;
     tests) printf '%s\n' 'ping iputils-ping' 'gcc gcc' 'gencat libc6-dev' ;;
     *) echo "setup: no such purpose: $1" >&2; exit 2 ;;
   esac

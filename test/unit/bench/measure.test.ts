@@ -1,17 +1,30 @@
-/** The one piece of arithmetic that published numbers rest on. */
+/** The arithmetic that published numbers rest on. */
 
 import { expect, test } from 'vitest';
-import { measure, median } from '../../bench/measure.ts';
+import { interleave, quantile, timeOnce } from '../../bench/measure.ts';
 
 test.each([
-  { values: [3, 1, 2], expected: 2 },
-  { values: [4, 1, 10, 2], expected: 3 },
-  { values: [100, 9], expected: 54.5 },
-])('median() of $values is $expected', ({ values, expected }) => {
-  expect(median(values)).toBe(expected);
+  { values: [3, 1, 2], share: 0.5, expected: 2 },
+  { values: [4, 1, 10, 2], share: 0.5, expected: 3 },
+  { values: [100, 9], share: 0.5, expected: 54.5 },
+  { values: [5], share: 0.99, expected: 5 },
+  { values: [0, 10, 20, 30, 40], share: 0.9, expected: 36 },
+  { values: [3, 1, 2], share: 1, expected: 3 },
+])('quantile() of $values at $share is $expected', ({ values, share, expected }) => {
+  expect(quantile(values, share)).toBeCloseTo(expected);
 });
 
-test('measure() does not time a process that fails', () => {
-  const failing = { name: 'sh', path: '/bin/sh', args: ['-c', 'exit 3'], env: {}, input: '' };
-  expect(() => measure([failing], 1)).toThrow('cannot time sh: exit code 3');
+test('timeOnce() does not time a process that fails', () => {
+  const failing = { path: '/bin/sh', args: ['-c', 'exit 3'], env: {} };
+  expect(() => timeOnce('sh', failing)).toThrow('cannot time sh: status 3');
+});
+
+test('interleave() takes turns, and its first rounds do not count', () => {
+  const turns: string[] = [];
+  const timings = interleave(['own', 'other'], { rounds: 3, warmUp: 1 }, (name) => {
+    turns.push(name);
+    return { ADD: turns.length, DEL: 10 };
+  });
+  expect(turns).toEqual(['own', 'other', 'own', 'other', 'own', 'other', 'own', 'other']);
+  expect(timings.get('own')).toEqual({ ADD: { medianMs: 5, minMs: 3 }, DEL: { medianMs: 10, minMs: 10 } });
 });

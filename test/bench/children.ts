@@ -1,0 +1,86 @@
+/** Every process of one ADD and one DEL, when it ran and for how long, as strace(1) sees them: the same for both sides. */
+
+import { readFileSync, rmSync } from 'node:fs';
+import { timeOnce } from './measure.ts';
+import type { BenchOptions, Section } from './section.ts';
+import { cnitool, configure, portsFrom, type Side, usual, type Verb, withSides } from './sides.ts';
+import { ms } from './table.ts';
+import { parseTrace, type TracedProcess } from './trace.ts';
+
+const OWN_PORT = 10_000;
+const WARM_UP_ROUNDS = 3;
+const VERBS: readonly Verb[] = ['ADD', 'CHECK', 'DEL'];
+
+interface Call {
+  readonly side: string;
+  readonly ports: number;
+  readonly verb: Verb;
+  /** Without strace. */
+  readonly durationMs: number;
+  readonly processes: readonly TracedProcess[];
+}
+
+export function childrenSections(_options: BenchOptions): Promise<readonly Section[]> {
+  return withSides(async (sides) => {
+    for (const side of sides) configure(side, usual);
+    const data = [0, 1].flatMap((ports) => sides.flatMap((side) => traceCalls(side, ports)));
+    return [countSection(data), ...data.filter(({ ports }) => ports === 1).map(processSection)];
+  });
+}
+
+function traceCalls(side: Side, ports: number): Call[] {
+  const options = { pod: side.pod, ports: portsFrom(OWN_PORT, ports) };
+  const untraced = VERBS.map(() => Number.NaN);
+  for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+    for (const [at, verb] of VERBS.entries()) untraced[at] = timeOnce(side.name, cnitool(side, verb, options));
+  }
+  return VERBS.map((verb, at) => {
+    const processes = trace(side, cnitool(side, verb, options));
+    return { side: side.name, ports, verb, durationMs: untraced[at] ?? Number.NaN, processes };
+  });
+}
+
+function trace({ name, world }: Side, { path, args, env }: ReturnType<typeof cnitool>): readonly TracedProcess[] {
+  const file = `${world.folder}/trace`;
+  const options = ['-f', '-q', '-ttt', '-s', '200', '-e', 'trace=execve,exit_group', '-e', 'signal=none', '-o', file];
+  timeOnce(`strace of ${name}`, { path: '/usr/bin/strace', args: [...options, path, ...args], env });
+  const text = readFileSync(file, 'utf8');
+  rmSync(file);
+  return parseTrace(text);
+}
+
+/** Plugins are what cnitool starts, and an IPAM plugin what an interface plugin starts; tools are the others. */
+function toolsOf({ processes }: Call): number {
+  return processes.filter(({ command }) => !/(^|\/)(nsenter|cnitool|bridge|portmap|host-local)$/.test(command)).length;
+}
+
+function countSection(data: readonly Call[]): Section {
+  return {
+    heading: 'Processes',
+    rows: [
+      ['side', 'ports', 'verb', 'plugins', 'tools', 'wall'],
+      ...data.map((call) => {
+        const plugins = call.processes.length - toolsOf(call) - 1;
+        return [call.side, `${call.ports}`, call.verb, `${plugins}`, `${toolsOf(call)}`, ms(call.durationMs)];
+      }),
+    ],
+    note: 'Wall is that of the same call without strace.',
+    data,
+  };
+}
+
+function processSection({ side, verb, processes, durationMs }: Call): Section {
+  return {
+    heading: `${verb} of ${side}, process by process`,
+    rows: [
+      ['process', 'begins', 'takes'],
+      ...processes.map(({ command, args, beginMs, durationMs: takes }) => [
+        `\`${[command.replace(/.*\//, ''), ...args].join(' ').slice(0, 90)}\``,
+        ms(beginMs),
+        ms(takes),
+      ]),
+    ],
+    note: `Under strace, which makes everything slower: without it the call took ${ms(durationMs)}.`,
+    data: processes,
+  };
+}
