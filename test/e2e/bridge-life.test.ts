@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { addBridge, attach, detach, firstStdin } from '../support/attach.ts';
 import { changesSince, dump, NO_CHANGES } from '../support/dump.ts';
 import { type Conflist, type Family, type JsonObject, network, stacks, subnets } from '../support/networks.ts';
-import { addressesOf, callPlugin, startPlugin, succeed } from '../support/plugins.ts';
+import { addressesOf, callPlugin, repository, startPlugin, succeed } from '../support/plugins.ts';
 import { until } from '../support/process.ts';
 import { breakTools } from '../support/tools.ts';
 import { createWorld, type Namespace, type World } from '../support/world.ts';
@@ -79,6 +79,27 @@ describe.each(stacks)('$stack', ({ families }) => {
       for (const host of addressesOf(result)) expect(neighbours.map(({ dst }) => dst)).not.toContain(host);
     }
   });
+});
+
+it('the announcement of ADD reaches who remembers another MAC address', async () => {
+  await using world = await createWorld();
+  const conflist = network(world, { subnets: [subnets[4], subnets[6]], bridge: { ipMasq: false } });
+  const [sibling, pod] = [await world.pod(), await world.pod()];
+  await attach(world, conflist, { containerId: 'sibling', pod: sibling });
+  const { result } = await attach(world, conflist, { containerId: 'one', pod });
+  const { address: mac } = await linkOf(pod, 'eth0');
+  for (const host of addressesOf(result)) {
+    await sibling.run('ip', 'neigh', 'replace', host, 'lladdr', '02:00:00:00:00:99', 'nud', 'reachable', 'dev', 'eth0');
+  }
+  // By itself, since the kernel's own at link up may have come through as well.
+  const script = `import('${repository}/lib/linux/libc.ts').then(({ announceMac }) => announceMac('eth0', '${mac}'))`;
+  await pod.run(process.execPath, '--no-warnings', '-e', script);
+  for (const host of addressesOf(result)) {
+    await until(`${host} at ${mac}`, async () => {
+      const [neighbour] = await sibling.ip<{ lladdr?: string }>('neigh', 'show', host);
+      return neighbour?.lladdr === mac ? true : undefined;
+    });
+  }
 });
 
 /** Two addresses of each family: one for a sibling that stays, one that is given again and again. */
