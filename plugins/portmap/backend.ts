@@ -24,6 +24,8 @@ export interface Backend {
    * had been recorded. The network is '' where rules do not say. Throws ToolError.
    */
   strangers(known: readonly Forwarding[]): Forwarding[];
+  /** Whether anything that sends to the attachment is there. Throws ToolError. */
+  isForwarding(forwarding: Forwarding): boolean;
   /** What is missing of the rules, each as a part of a sentence: `rule "…" in chain … of the IPv4 nat table`. */
   missing(forwarding: Forwarding): string[];
 }

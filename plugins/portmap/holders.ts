@@ -45,7 +45,18 @@ export function findHolders(registry: PortRegistry, wanted: Forwarding): FoundHo
 function judge(record: PortRecord, observed: ObservedHost): Judgement {
   const { state, traces } = record;
   if (traces === undefined) return { verdict: 'unknown', why: 'its record is of an older version' };
-  return judgePortHolder({ state, ...traces }, observed, isRecordLocked(record) ? 'locked' : 'free');
+  const judged = judgePortHolder({ state, ...traces }, observed, isRecordLocked(record) ? 'locked' : 'free');
+  return judged.verdict !== 'dead' && wasDeletedByOthers(record, traces, observed)
+    ? { verdict: 'dead', why: 'its link is gone, and its rules are, too: somebody else deleted it' }
+    : judged;
+}
+
+/** As the reference does, which knows nothing of records: the namespace may well be there for longer. */
+function wasDeletedByOthers(record: PortRecord, { hostLink }: Traces, observed: ObservedHost): boolean {
+  const links = observed.links();
+  if (record.state === 'adding' || hostLink === undefined || links === undefined) return false;
+  if (links.names.has(hostLink.name) || links.macs.has(hostLink.mac)) return false;
+  return !backends[record.backend].isForwarding(record);
 }
 
 export interface Strangers {

@@ -3,6 +3,7 @@ import { readRecords, readSiblings } from '../../lib/attachment/port-record-stor
 import { asCniError, forAll } from '../../lib/cni/errors.ts';
 import type { Transaction } from '../../lib/cni/transaction.ts';
 import { findTool } from '../../lib/exec.ts';
+import { forwardsIn } from '../../lib/iptables/forwards.ts';
 import { type GuardChange, planGuard } from '../../lib/iptables/localnet-guard.ts';
 import {
   applyNat,
@@ -56,6 +57,13 @@ export const iptables: Backend = {
     return FAMILIES.flatMap((family) => {
       const table = saveIfSupported(family);
       return table === undefined ? [] : strangersInNat(table, family, chains);
+    });
+  },
+  isForwarding(forwarding) {
+    return familiesOf(forwarding).some((family) => {
+      const rules = saveIfSupported(family)?.get(dnatChain(forwarding)) ?? [];
+      const addresses = addressesIn([forwarding], family);
+      return forwardsIn(rules).some(({ address }) => addresses.includes(address));
     });
   },
   missing(forwarding) {

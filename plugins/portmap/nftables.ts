@@ -38,6 +38,15 @@ export const nftables: Backend = {
     const own = new Set(known.flatMap(holdingsOf));
     return FAMILIES.flatMap((family) => strangersInNft(hostportRules(list(HOSTPORT_TABLES[family])), family, own));
   },
+  isForwarding(forwarding) {
+    const own = holdingsOf(forwarding);
+    return familiesOf(forwarding).some((family) => {
+      const rules = hostportRules(list(HOSTPORT_TABLES[family]));
+      return strangersInNft(rules, family, new Set())
+        .flatMap(holdingsOf)
+        .some((key) => own.includes(key));
+    });
+  },
   missing(forwarding) {
     return familiesOf(forwarding).flatMap((family) => {
       const wanted = nftRulesOf(forwarding, family);

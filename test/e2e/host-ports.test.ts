@@ -344,6 +344,15 @@ describe.each(['iptables', 'nftables'])('rules of the reference in %s', (backend
     expect(again).toBe('');
   });
 
+  it('go by the reference’s DEL, also where ours had made them, and the port is free', async () => {
+    const pod = await world.pod();
+    await succeed(chain(world, 'add', { conflist: list(), pod, ports: [tcp(HOST_PORT)] }));
+    await succeed(chain(world, 'del', { conflist: list(), pod, ports: [tcp(HOST_PORT)], bin: reference }));
+    const { log } = await serve('next', [tcp(HOST_PORT)], list());
+    expect(log).toMatch(/took the host ports of container "cnitool-.*somebody else deleted it/);
+    await expectServed('next');
+  });
+
   it('are no matter once the reference has deleted them', async () => {
     const pod = await byReference();
     await serve('ours', [tcp(9000)], list());

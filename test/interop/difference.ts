@@ -41,3 +41,9 @@ export function replaced(pattern: RegExp, replacement: string): NonNullable<Diff
 export function without(pattern: RegExp): NonNullable<Difference['even']> {
   return (lines) => lines.filter((line) => !pattern.test(line));
 }
+
+/** Leaves out iptables' table `raw`, in which the reference has nothing. */
+export function withoutRaw(lines: readonly string[]): readonly string[] {
+  const start = lines.indexOf('*raw');
+  return start === -1 ? lines : lines.toSpliced(start, lines.indexOf('COMMIT', start) - start + 1);
+}

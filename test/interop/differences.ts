@@ -3,7 +3,7 @@
  * `make readme`; the comparisons beside this file allow these, and fail when one of them is never seen.
  */
 
-import { type Difference, replaced, without } from './difference.ts';
+import { type Difference, replaced, without, withoutRaw } from './difference.ts';
 
 const PLUGINS = ['bridge', 'host-local', 'portmap', 'loopback'];
 const OLD_VERSIONS = ['0.1.0', '0.2.0', '0.3.0', '0.3.1', '0.4.0'];
@@ -205,14 +205,24 @@ const table = {
   'hostPort-ownership': {
     where: 'a hostPort that a living container holds',
     reference: 'is promised again; who gets the traffic is chance',
-    nodecni: 'refused, naming container, network and since when; one of a dead container changes hands',
-    awaits: 'hostPort ownership',
+    nodecni: 'refused (code 107), naming container, network and since when; one of a dead container changes hands',
   },
   'route-localnet': {
     where: '`route_localnet` for 127.0.0.1',
     reference: 'lets neighbours on that network reach what listens on 127.0.0.1 only',
-    nodecni: 'what comes for 127.0.0.0/8 from outside is dropped',
-    awaits: 'route_localnet guard',
+    nodecni: 'what comes from or for 127.0.0.0/8 from outside is dropped; guard and setting go with their last user',
+    even: (lines) => withoutRaw(lines.filter((line) => !/^table ip (raw|cni_localnet_guard) /.test(line))),
+  },
+  'route-localnet-needless': {
+    where: '`route_localnet` where no port is forwarded at 127.0.0.1 (`hostIP`)',
+    reference: 'set',
+    nodecni: 'not set',
+    even: without(/route_localnet:[01]$/),
+  },
+  'hostPort-networks': {
+    where: 'one port list for all networks of a container (podman)',
+    reference: 'rules for each network; the first ones count',
+    nodecni: 'forwarded by the first network; the others say so',
   },
   'backend-changed': {
     where: 'the firewall backend',

@@ -3,7 +3,7 @@
  * their word is taken from this list.
  */
 
-export const pending = ['hostPort ownership', 'node warnings', 'route_localnet guard', 'vlan'] as const;
+export const pending = ['node warnings', 'vlan'] as const;
 
 export type Awaited = (typeof pending)[number];
 

@@ -7,11 +7,13 @@ import { bridge } from './bridge.ts';
 
 const usual = { isDefaultGateway: true, ipMasq: true, hairpinMode: true };
 const sixGateway = ['ndisc-notify', 'ipv6-gateway'] as const;
+const guard = ['route-localnet'] as const;
+const needless = ['route-localnet-needless'] as const;
 
 const families = [
-  { family: 'IPv4', ranges: [subnets[4]], differs: [] },
+  { family: 'IPv4', ranges: [subnets[4]], differs: guard },
   { family: 'IPv6', ranges: [subnets[6]], differs: sixGateway },
-  { family: 'dual stack', ranges: [subnets[4], subnets[6]], differs: sixGateway },
+  { family: 'dual stack', ranges: [subnets[4], subnets[6]], differs: [...sixGateway, ...guard] },
 ] as const;
 
 function mapping(protocol: string, hostPort: number, hostIP?: string): JsonObject {
@@ -60,19 +62,21 @@ const byKey: Configuration[] = [
   prepare: async ({ node }: World) => {
     for (const tool of ['iptables', 'ip6tables']) await node.run(tool, '-t', 'nat', '-N', 'KUBE-MARK-MASQ');
   },
-  differs: sixGateway,
+  differs: 'snat' in portmap ? sixGateway : [...sixGateway, ...guard],
 }));
 
 const byMapping: Configuration[] = [
-  { what: 'without mappings', mappings: [] },
+  { what: 'without mappings', mappings: [], differs: [] },
   { what: 'a protocol in capital letters', mappings: [mapping('TCP', 8080)] },
   { what: 'the same port for two protocols', mappings: [mapping('tcp', 53), mapping('udp', 53)] },
-  { what: 'a hostIP of the other family', mappings: [mapping('tcp', 8080, addresses.node[6])] },
+  { what: 'a hostIP of the other family', mappings: [mapping('tcp', 8080, addresses.node[6])], differs: needless },
+  { what: 'a hostIP other than localhost', mappings: [mapping('tcp', 8080, addresses.node[4])], differs: needless },
   { what: 'the highest port', mappings: [{ hostPort: 65_535, containerPort: 65_535, protocol: 'tcp' }] },
-].map(({ what, mappings }) => ({
+].map(({ what, mappings, differs = guard }) => ({
   what: `portmap, ${what}`,
   plugins: chain([subnets[4]]),
   attachments: mapped(mappings),
+  differs,
 }));
 
 const byVersion: Configuration[] = ['0.3.1', '0.4.0', '1.0.0'].map((version) => ({
@@ -80,6 +84,7 @@ const byVersion: Configuration[] = ['0.3.1', '0.4.0', '1.0.0'].map((version) => 
   version,
   plugins: chain([subnets[4]]),
   attachments: mapped(single),
+  differs: guard,
 }));
 
 const others: Configuration[] = [
@@ -87,6 +92,7 @@ const others: Configuration[] = [
     what: 'portmap, two containers',
     plugins: chain([subnets[4]]),
     attachments: [...mapped(single), { pod: 2, runtimeConfig: { portMappings: bothProtocols(8081, 80) } }],
+    differs: guard,
   },
   {
     what: 'portmap behind a plugin of somebody else',
@@ -98,6 +104,7 @@ const others: Configuration[] = [
       dns: { nameservers: ['10.0.0.53'] },
     },
     attachments: mapped(single),
+    differs: guard,
   },
   {
     what: 'portmap behind a plugin of somebody else, version 0.2.0',
@@ -105,6 +112,7 @@ const others: Configuration[] = [
     plugins: [{ type: 'portmap' }],
     prevResult: { cniVersion: '0.2.0', ip4: { ip: '10.88.0.5/16', gateway: '10.88.0.1' } },
     attachments: mapped(single),
+    differs: guard,
   },
 ];
 
