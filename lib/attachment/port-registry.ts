@@ -118,7 +118,8 @@ export function mayMeetStrangers({ strangers }: PortRegistry, mappings: readonly
 
 /** After a look at all rules without a record. */
 export function withStrangers(registry: PortRegistry, mappings: readonly PortMapping[]): PortRegistry {
-  const seen = { ...registry, strangers: claimsOf(mappings).map(formatClaim) };
+  const indexed = new Set(registry.entries.keys());
+  const seen = { ...registry, indexed, strangers: claimsOf(mappings).map(formatClaim) };
   tryWriteIndex(seen);
   return seen;
 }

@@ -48,7 +48,8 @@ export function chooseBackend(configured?: Choice): Choice {
   const choice = decide(seen);
   if (choice === undefined) throw noFirewall(code.toolFailed, problems);
   const inUse = new Set([...(stamp?.inUse ?? []), ...holders(seen), choice.backend]);
-  remember({ bootId: bootId(), ...choice, inUse: [...inUse] });
+  // One that could not be looked at may hold rules all the same, and be right the next time.
+  if (problems.length === 0) remember({ bootId: bootId(), ...choice, inUse: [...inUse] });
   return choice;
 }
 

@@ -11,8 +11,6 @@ import * as inNft from '../nft/localnet-guard.ts';
 import type { BackendName } from './backend.ts';
 
 interface Guard {
-  /** Throws ToolError. */
-  isGuardThere(): boolean;
   /** Throws ToolError, or code 11. */
   removeGuard(): void;
 }
@@ -32,11 +30,14 @@ function nameOf(link: string): string {
   return `net/ipv4/conf/${link}/route_localnet`;
 }
 
+/** Guards and open links that nobody needs. */
+export interface Needless {
+  readonly backends: readonly BackendName[];
+  readonly links: readonly string[];
+}
+
 /** What goes with `gone` when only `left` stay. Pure. */
-export function needless(
-  gone: readonly LocalnetUser[],
-  left: readonly LocalnetUser[],
-): { readonly backends: readonly BackendName[]; readonly links: readonly string[] } {
+export function needless(gone: readonly LocalnetUser[], left: readonly LocalnetUser[]): Needless {
   const backends = new Set(gone.map(({ backend }) => backend));
   const links = new Set(gone.filter(({ wasOpen }) => !wasOpen).map(({ link }) => link));
   for (const { backend, link } of left) {
@@ -56,6 +57,7 @@ export function close(links: readonly string[]): void {
  * left it takes the lock of the host's ports. Throws ToolError, code 5 and 11.
  */
 export async function settleLocalnet(before: readonly LocalnetUser[], host: Checkpoints): Promise<void> {
+  if (before.length === 0) return;
   const { backends, links } = needless(before, localnetUsers(readRegistry()));
   if (backends.length + links.length > 0) await withPortLock(host, async () => settle(before));
 }

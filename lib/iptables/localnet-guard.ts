@@ -5,7 +5,7 @@
  */
 import { applyTables, hasRule, type NatTable, saveIfSupported, type Tables } from './nat.ts';
 
-export const GUARD_CHAIN = 'CNI-LOCALNET-GUARD';
+const GUARD_CHAIN = 'CNI-LOCALNET-GUARD';
 
 const JUMP = `! -i lo -j ${GUARD_CHAIN}`;
 const RULES = ['-d 127.0.0.0/8 -j DROP', '-s 127.0.0.0/8 -j DROP'];
@@ -44,12 +44,6 @@ function planRemoval(raw: NatTable): string[] {
     ...(rules ?? []).map((rule) => `-D ${GUARD_CHAIN} ${rule}`),
     ...(rules === undefined ? [] : [`-X ${GUARD_CHAIN}`]),
   ];
-}
-
-/** Throws ToolError. */
-export function isGuardThere(): boolean {
-  const raw = saveIfSupported(4, 'raw');
-  return raw !== undefined && planMaking(raw).length === 0;
 }
 
 /** Takes away what is there of the guard. Throws ToolError, or code 11 for the xtables lock. */

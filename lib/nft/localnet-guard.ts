@@ -2,7 +2,7 @@
 import { applyNft, list } from './nft.ts';
 import { type NftTable, NftTransaction } from './transaction.ts';
 
-export const GUARD_TABLE: NftTable = 'ip cni_localnet_guard';
+const GUARD_TABLE: NftTable = 'ip cni_localnet_guard';
 
 const CHAIN = 'prerouting';
 const RULES = ['iifname != "lo" ip daddr 127.0.0.0/8 drop', 'iifname != "lo" ip saddr 127.0.0.0/8 drop'];
@@ -19,11 +19,6 @@ export function makingGuard(): NftTransaction {
 /** Also where there is none. */
 export function removingGuard(): NftTransaction {
   return makingGuard().deleteTable();
-}
-
-/** Throws ToolError. */
-export function isGuardThere(): boolean {
-  return list(GUARD_TABLE).rules.length >= RULES.length;
 }
 
 /** Takes away what is there of the guard. Throws ToolError. */

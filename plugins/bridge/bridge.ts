@@ -32,6 +32,7 @@ import { removeOrphanedSpoofChecks, removeSpoofChecks } from '../../lib/nft/mac-
 import { planAddressing } from './addressing.ts';
 import { freeVethName, vlanGatewayName } from './bridge-link.ts';
 import { checkAttachment } from './check.ts';
+import { containerAddresses } from './container-link.ts';
 import { detach, type Known } from './detach.ts';
 import { warnAtFirstUse } from './first-use.ts';
 import { addIpam, askIpam } from './ipam.ts';
@@ -52,7 +53,7 @@ export const bridge: Plugin = {
   async check(call) {
     const config = parseConfig(call);
     await askIpam(call, config, 'CHECK');
-    const record = knownRecord(storeOf(call), call);
+    const record = currentRecord(call, storeOf(call), prevResultIfReadable(call.config));
     checkAttachment(call, config, { owner: ownerOf(call), firewalls: firewallsOf(record, config) });
   },
   gc: collectGarbage,
@@ -187,7 +188,8 @@ async function del(call: Call): Promise<void> {
   const config = parseConfig(call);
   const store = storeOf(call);
   await waitWhileAdding(store, call, call.host);
-  const known: Known = { record: knownRecord(store, call), previous: prevResultIfReadable(call.config) };
+  const previous = prevResultIfReadable(call.config);
+  const known: Known = { record: currentRecord(call, store, previous), previous };
   const errors: unknown[] = [];
   const attempt = async (action: () => void | Promise<void>) => {
     try {
@@ -269,6 +271,14 @@ function removeUnlisted(firewall: BackendName, store: Store, valid: readonly Val
   ];
   masquerades[firewall].removeUnlisted({ network, present, warn });
   return [];
+}
+
+/** Without the one that is left of a former attachment: the reference deleted that, and added the container again. */
+function currentRecord(call: Call, store: Store, previous: Result | undefined): AttachmentRecord | undefined {
+  const record = knownRecord(store, call);
+  const told = containerAddresses(previous, call.ifname).map(formatCidr);
+  const isOther = told.length > 0 && record !== undefined && record.addresses.length > 0;
+  return isOther && !told.some((text) => record.addresses.includes(text)) ? undefined : record;
 }
 
 /** By our record; the reference, which leaves none, may have taken either. */

@@ -142,9 +142,16 @@ function isValid(name: string, valid: readonly ValidAttachment[]): boolean {
   return valid.some((one) => one.containerID === id && (ifname === undefined || one.ifname === ifname));
 }
 
+/** What is no state at all, such as `subnet.env` in a folder that is used for both, is somebody else's. */
 function isOf(path: string, network: string): boolean {
   const read = readFile(path);
-  return isObject(read) ? read.name === network : read === 'damaged';
+  return isObject(read) ? read.name === network : read === 'damaged' && isTorn(path);
+}
+
+/** Empty, or the beginning of an object, or zeros: what a power cut leaves. */
+function isTorn(path: string): boolean {
+  if (lookAt(path)?.isFile() !== true) return false;
+  return /^[{\0]?$/.test((readSmallFile(path, { maxBytes: MAX_BYTES, follow: false }) ?? '?').slice(0, 1));
 }
 
 function readFile(path: string): JsonObject | 'damaged' | undefined {

@@ -27,8 +27,10 @@ export const iptables: Backend = {
     let isGuarded = true;
     for (const family of FAMILIES) {
       const guard = family === 4 ? adding.guard : undefined;
-      const written = await tx.step(() => addRules(forwarding, family, { ...adding, guard }));
+      let written: Changes = { nat: [] };
+      // The guard may be written when the rest is refused: each table is a transaction of its own.
       tx.onFailure(`remove the IPv${family} rules`, () => takeBack(forwarding, family, { written, guard }));
+      written = await tx.step(() => addRules(forwarding, family, { ...adding, guard }));
       if (guard !== undefined && written.raw === undefined) isGuarded = false;
     }
     if (adding.former !== undefined) await removeAbandoned(tx, forwarding, adding.former);

@@ -13,7 +13,7 @@ import { missingInAll } from '../../lib/firewall/missing.ts';
 import { forwardPorts } from './add.ts';
 import { UnreadableError } from './backend.ts';
 import { backends } from './backends.ts';
-import { attachmentOf, type Forwarding, familiesOf, makeForwarding, targetsOf } from './forwarding.ts';
+import { attachmentOf, FAMILIES, type Forwarding, familiesOf, makeForwarding, targetsOf } from './forwarding.ts';
 import { collect } from './gc.ts';
 import { tracesOf } from './holders.ts';
 import { removeRecorded } from './release.ts';
@@ -80,11 +80,21 @@ async function del(call: Call): Promise<void> {
   const attachment = attachmentOf(call);
   const record = readRecord(attachment);
   if (record === undefined && !asksForPorts(call.config.raw)) return;
-  if (record !== undefined && record !== 'damaged') return removeRecorded(record, call.host);
+  if (record !== undefined && record !== 'damaged') {
+    await removeRecorded(record, call.host);
+    if (!isOutdated(record, call)) return;
+  }
   const names = backendsInUse(namedBackend(call.config.raw));
   removeFound(call, names);
   removeRecord(attachment);
   await removeNeedlessGuards(names, call.host);
+}
+
+/** The reference deleted what it is of, which leaves it, and attached the container again. */
+function isOutdated({ targets }: PortRecord, call: Call): boolean {
+  const result = prevResultIfReadable(call.config);
+  const told = result === undefined ? {} : targetsOf(result, call.ifname);
+  return FAMILIES.some((family) => told[family] !== undefined && told[family] !== targets[family]);
 }
 
 /** A host without one of the firewalls has no rules of it: only when none can be looked at, something may be left. */

@@ -2,38 +2,49 @@
 import { withPortLock } from '../../lib/attachment/port-lock.ts';
 import type { PortRecord } from '../../lib/attachment/port-record.ts';
 import { removeRecord, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
+import { type LocalnetUser, localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
 import { CniError, messageOf } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
 import { deleteUdpFlows, type UdpFlows } from '../../lib/conntrack.ts';
-import { close, needless } from '../../lib/firewall/localnet.ts';
+import { close, type Needless, needless, settleLocalnet } from '../../lib/firewall/localnet.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
 /** Rules, then record, and what nobody needs after it. Throws when something of it fails, after doing what it could. */
 export async function removeRecorded(record: PortRecord, host: Host): Promise<void> {
   await host.checkpoint();
-  if (isNeedless(record)) await withPortLock(host, async () => removeAll(record));
-  else removeAll(record);
+  const { state, localnet, backend } = record;
+  const own = localnet === undefined ? [] : [{ ...localnet, backend }];
+  // What a killed ADD left alone, a child that is about to write rules, holds the lock.
+  const isLocked = state === 'adding' || isAny(goingWith(record, own));
+  const left = isLocked ? await withPortLock(host, async () => removeLast(record, own)) : removeBeside(record, own);
+  // Of two that go at the same time each still saw the other: the later one finds nobody by now.
+  await settleLocalnet(left, host);
   forgetUdpFlows(answeredFlows(record), host);
 }
 
-/** Whether something goes with this attachment that an ADD which runs now may rely on. */
-function isNeedless(record: PortRecord): boolean {
-  const { backends: guarded, links } = goingWith(record);
-  return guarded.length + links.length > 0;
-}
-
-function goingWith(record: PortRecord) {
-  const { localnet, backend } = record;
-  return needless(localnet === undefined ? [] : [{ ...localnet, backend }], localnetUsers(readRegistry(), record));
-}
-
-function removeAll(record: PortRecord): void {
-  const { backends: guarded, links } = goingWith(record);
-  close(links);
-  backends[record.backend].remove([record], { dropsGuard: guarded.includes(record.backend) });
+/** For the holder of the lock: with all that no other needs. What others still needed when they were looked for. */
+function removeLast(record: PortRecord, own: readonly LocalnetUser[]): readonly LocalnetUser[] {
+  const going = goingWith(record, own);
+  close(going.links);
+  backends[record.backend].remove([record], { dropsGuard: going.backends.includes(record.backend) });
   removeRecord(record);
+  return isAny(going) ? [] : own;
+}
+
+/** Beside others, whom an ADD that runs now may rely on. */
+function removeBeside(record: PortRecord, own: readonly LocalnetUser[]): readonly LocalnetUser[] {
+  backends[record.backend].remove([record]);
+  removeRecord(record);
+  return own;
+}
+
+function goingWith(record: PortRecord, own: readonly LocalnetUser[]): Needless {
+  return needless(own, localnetUsers(readRegistry(), record));
+}
+
+function isAny({ backends: guarded, links }: Needless): boolean {
+  return guarded.length + links.length > 0;
 }
 
 /** Those that the attachment itself answered. */
