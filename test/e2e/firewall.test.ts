@@ -11,6 +11,7 @@ import {
   bothProtocols,
   type Conflist,
   type Family,
+  gateways,
   type JsonObject,
   type NetworkOptions,
   stackNetwork,
@@ -108,6 +109,29 @@ describe('in nftables', () => {
   });
 
   const ownPorts = [{ hostPort: 8081, containerPort: 80, protocol: 'tcp' }];
+
+  it('conditions and masqAll are of their own container', async () => {
+    await using world = await createWorld();
+    const before = await dump(world);
+    const [one, other] = [
+      testnet(world, 'nftables', { portmap: { conditionsV4: ['ip', 'saddr', '!=', '{', addresses.outside[4], '}'] } }),
+      testnet(world, 'nftables', { portmap: { masqAll: true } }),
+    ] as const;
+    const pods = [];
+    for (const [index, conflist] of [one, other].entries()) {
+      const pod = await world.pod();
+      await pod.agent.listen(`pod${index}`, 80);
+      const own = bothProtocols(8080 + index, 80);
+      for (const verb of ['add', 'check'] as const) await succeed(chain(world, verb, { conflist, pod, ports: own }));
+      pods.push({ conflist, pod, ports: own });
+    }
+    const ask = (port: number) =>
+      world.outside.agent.ask({ protocol: 'tcp', host: addresses.node[4], port, timeoutMs: 500 });
+    await expect(ask(8080)).rejects.toThrow('no answer');
+    expect(await ask(8081)).toEqual({ name: 'pod1', seen: gateways[4] });
+    for (const { conflist, pod, ports: own } of pods) await succeed(chain(world, 'del', { conflist, pod, ports: own }));
+    expect(await changesSince(world, before)).toEqual(NO_CHANGES);
+  });
 
   it('takes one child for an ADD and few for a DEL, whatever the families and however many ports', async () => {
     await using world = await createWorld();
