@@ -3,7 +3,7 @@
  * from one whole executable to another by one rename(2); a kill at any moment leaves some of them changed and all of them
  * working, and the next try finishes. What the names were before is kept as hard links, whoever made it.
  */
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { withLock } from '../linux/lock.ts';
 import { executableNames, libraryFolder, lockFile, previousFolder } from './names.ts';
@@ -20,30 +20,29 @@ import { readBuildId } from './trailer.ts';
 
 /** Puts our executables into `folder` and keeps what had their names. Throws where a folder has one of them. */
 export async function install(placement: Placement, folder: string): Promise<void> {
+  const buildId = readBuildId(placement.executable);
+  if (buildId === undefined) throw new Error(`cannot install "${placement.executable}": it is no executable of ours`);
   mkdirSync(folder, { recursive: true });
   const inTheWay = executableNames.find((name) => lstatOf(join(folder, name))?.isDirectory());
   if (inTheWay !== undefined) throw new Error(`cannot install over "${join(folder, inTheWay)}": it is a folder`);
   await exclusively(folder, (staging) => {
     placeLibraries(placement, folder, staging);
     const executable = stageExecutable(placement.executable, staging);
-    keepPrevious(folder, staging, readBuildId(executable));
+    keepPrevious(folder, staging, buildId);
     placeNames(executable, folder, staging);
   });
 }
 
 /**
- * Puts back what the names were before the last installation; a name that nothing had is removed. As often as wanted: it
- * does not go back and forth. Returns the names that came back. Throws where nothing is kept.
+ * Puts back what the names were before the last installation, and removes nothing: where nothing had a name, ours stays.
+ * As often as wanted: it does not go back and forth. Returns the names that came back. Throws where nothing is kept.
  */
 export async function rollback(folder: string): Promise<string[]> {
   const kept = join(folder, previousFolder);
   const names = executableNames.filter((name) => lstatOf(join(kept, name)) !== undefined);
   if (names.length === 0) throw new Error(`cannot go back: nothing is kept in "${kept}"`);
   await exclusively(folder, (staging) => {
-    for (const name of executableNames) {
-      if (names.includes(name)) replaceByLink(join(kept, name), join(folder, name), staging);
-      else removeOurs(join(folder, name));
-    }
+    for (const name of names) replaceByLink(join(kept, name), join(folder, name), staging);
     syncFolder(folder);
   });
   return names;
@@ -60,7 +59,7 @@ export async function uninstall(folder: string): Promise<string[]> {
       if (isSameFile(join(kept, name), join(folder, name))) rmSync(join(kept, name));
     }
     rmSync(join(folder, libraryFolder), { recursive: true, force: true });
-    if (existsSync(kept) && readdirSync(kept).length === 0) rmdirSync(kept);
+    removeIfEmpty(kept);
     syncFolder(folder);
   });
   return existsSync(kept) ? readdirSync(kept) : [];
@@ -82,19 +81,21 @@ async function exclusively(folder: string, action: (staging: string) => void): P
  * What the names are becomes what they were. One that is of the new build already was changed by a try that did not end,
  * or by an earlier installation of the same: what it was before that stays.
  */
-function keepPrevious(folder: string, staging: string, newBuildId: string | undefined): void {
+function keepPrevious(folder: string, staging: string, newBuildId: string): void {
   const kept = join(folder, previousFolder);
-  const next = join(staging, 'previous');
-  mkdirSync(next);
+  mkdirSync(kept, { recursive: true });
   for (const name of executableNames) {
-    const isNew = readBuildId(join(folder, name)) === newBuildId;
-    const source = join(isNew ? kept : folder, name);
-    if (lstatOf(source) !== undefined) replaceByLink(source, join(next, name), staging);
+    const current = join(folder, name);
+    if (readBuildId(current) === newBuildId) continue;
+    if (lstatOf(current) === undefined) rmSync(join(kept, name), { force: true });
+    else replaceByLink(current, join(kept, name), staging);
   }
-  syncFolder(next);
-  if (existsSync(kept)) renameSync(kept, join(staging, 'outgoing'));
-  if (readdirSync(next).length > 0) renameSync(next, kept);
-  syncFolder(folder);
+  syncFolder(kept);
+  removeIfEmpty(kept);
+}
+
+function removeIfEmpty(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
 }
 
 function removeOurs(path: string): void {

@@ -3,6 +3,7 @@
 import {
   chmodSync,
   existsSync,
+  linkSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -59,6 +60,8 @@ function names(folder = target): Record<string, string | undefined> {
 
 const all = (version: string) => Object.fromEntries(executableNames.map((name) => [name, version]));
 const go = Object.fromEntries(GO_NAMES.map((name) => [name, 'go']));
+/** After going back to the reference: nothing had these names. */
+const goAnd = (version: string) => ({ ...all(version), ...go });
 
 function hidden(): string[] {
   return readdirSync(target).filter((name) => name.startsWith('.'));
@@ -124,7 +127,14 @@ describe('install()', () => {
     await installVersion('1');
     expect(readFileSync(join(root, 'bridge-of-the-distribution'), 'utf8')).toBe('go bridge');
     await rollback(target);
-    expect(names()).toEqual({ bridge: 'go' });
+    expect(names()).toEqual({ ...all('1'), bridge: 'go' });
+  });
+
+  test('refuses an executable that could not be told from others', async () => {
+    withGo();
+    const placement = { executable: join(target, 'bridge'), libraries: [], notices: [] };
+    await expect(install(placement, target)).rejects.toThrow('it is no executable of ours');
+    expect(hidden()).toEqual([]);
   });
 
   test('refuses a folder by the name of a plugin before anything is changed', async () => {
@@ -136,11 +146,11 @@ describe('install()', () => {
 });
 
 describe('rollback()', () => {
-  test('brings the reference back, and takes away what it had not', async () => {
+  test('brings the reference back, and removes nothing', async () => {
     withGo();
     await installVersion('1');
     expect(await rollback(target)).toEqual(['bridge', 'host-local', 'portmap', 'loopback']);
-    expect(names()).toEqual(go);
+    expect(names()).toEqual(goAnd('1'));
     expect(statSync(join(target, 'bridge')).mode & 0o777).toBe(0o755);
   });
 
@@ -148,11 +158,11 @@ describe('rollback()', () => {
     withGo();
     await installVersion('1');
     for (const _ of [1, 2]) await rollback(target);
-    expect(names()).toEqual(go);
+    expect(names()).toEqual(goAnd('1'));
     await installVersion('1');
     expect(names()).toEqual({ ...all('1'), firewall: 'go' });
     await rollback(target);
-    expect(names()).toEqual(go);
+    expect(names()).toEqual(goAnd('1'));
   });
 
   test('to an older version of ours', async () => {
@@ -160,6 +170,15 @@ describe('rollback()', () => {
     await rollback(target);
     expect(names()).toEqual(all('1'));
     expect(new Set(shared.map((name) => statSync(join(target, name)).ino)).size).toBe(1);
+  });
+
+  test('after an installation that was killed early takes away no plugin that works', async () => {
+    await installVersion('1');
+    // As it leaves the folder: the first of the names is kept, none is changed.
+    mkdirSync(join(target, '.nodecni-previous'));
+    linkSync(join(target, 'bridge'), join(target, '.nodecni-previous/bridge'));
+    await rollback(target);
+    expect(names()).toEqual(all('1'));
   });
 
   test('without anything to go back to says so', async () => {
