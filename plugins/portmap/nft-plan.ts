@@ -70,9 +70,12 @@ function isAny(rule: HostportRule, owned: readonly OwnedRule[]): boolean {
   return owned.some((one) => isThe(one)(rule));
 }
 
-/** With conditions, whose words nft prints in its own way, "the fixed part and something before it" has to do. */
+/**
+ * With conditions, whose words nft prints in its own way, the fixed part has to do: the reference's stand in the shared
+ * chains, not before the rule.
+ */
 function isThe({ chain, text, conditions }: OwnedRule): (rule: HostportRule) => boolean {
-  return (rule) => rule.chain === chain && (conditions === '' ? rule.text === text : rule.text.endsWith(` ${text}`));
+  return (rule) => rule.chain === chain && (conditions === '' ? rule.text === text : endsIn(rule.text, text));
 }
 
 function endsIn(text: string, end: string): boolean {

@@ -76,6 +76,11 @@ describe('findMissing()', () => {
     rules.shared.map((rule, index) => ({ ...rule, comment: '', handle: 100 + index }));
   const whole = { chains, rules: [...shared(first), ...made(first)] };
 
+  test('nothing when the reference made the rules, whose conditions stand elsewhere', () => {
+    const narrowed = rulesOf({ conditions: { 4: ['ip', 'saddr', '!=', '10.9.0.0/16'], 6: [] } });
+    expect(findMissing(narrowed, whole)).toEqual([]);
+  });
+
   test('nothing when all is there, also behind conditions of others', () => {
     expect(findMissing(first, whole)).toEqual([]);
     const behind = whole.rules.map((rule) =>
