@@ -41,6 +41,9 @@ bench: root build ## measure start, chain, growth, storm beside the reference (r
 	@test/support/setup-peers.sh
 	@test/support/private-namespace.sh $(NODE) test/bench/bench.ts $(BENCH)
 
+readme: npm ## write the table of differences into README.md, from test/interop/differences.ts
+	@$(NODE) test/support/readme-differences.ts --write
+
 install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
 	@$(NODE) lib/sea/install.ts install '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
 

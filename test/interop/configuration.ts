@@ -3,7 +3,6 @@
 import type { JsonObject } from '../support/networks.ts';
 import type { World } from '../support/world.ts';
 import type { DifferenceName } from './differences.ts';
-import type { Awaited } from './pending.ts';
 
 export interface Configuration {
   readonly what: string;
@@ -19,7 +18,6 @@ export interface Configuration {
   readonly prepare?: (world: World) => Promise<unknown>;
   /** Each of them is seen here, and no other. */
   readonly differs?: readonly DifferenceName[];
-  readonly awaits?: Awaited;
 }
 
 export interface Attachment {

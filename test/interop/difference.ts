@@ -1,26 +1,24 @@
 /** What is said of one intended difference, for readers and for the comparisons that allow it. */
 
-import type { Awaited } from './pending.ts';
-
 export interface Difference {
   /** The three columns of README's table, Markdown. */
   readonly where: string;
   readonly reference: string;
   readonly nodecni: string;
-  /** Not in README before this is there. */
-  readonly awaits?: Awaited;
   /** Makes the same of what both sides left behind, in the configurations that say so. */
   readonly even?: (lines: readonly string[], section: string) => readonly string[];
   /** The reference's CHECK fails, in the configurations that say so. */
   readonly failedCheck?: true;
-  /** The same for its DEL, the first time. */
+  /** Ours fails, of what the reference made. */
+  readonly failedCheckOfTheirs?: true;
+  /** The reference's DEL fails, the first time. */
   readonly failedDel?: true;
   /** Verbs that are answered in another way. */
   readonly answers?: readonly Answer[];
   /** Pairs of error codes for the same wrong input: the reference's, ours. */
   readonly codes?: readonly (readonly [theirs: number, ours: number])[];
-  /** Wrong inputs that the reference takes. */
-  readonly accepted?: readonly string[];
+  /** Inputs that only one of the two refuses: `what` of ./wrong-inputs.ts and test/e2e/bad-input. */
+  readonly inputs?: readonly string[];
 }
 
 export interface Answer {

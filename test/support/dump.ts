@@ -147,7 +147,7 @@ function withoutCounters(line: string): string {
 /** Tables that stay, empty of containers' rules, and what they hold even then. */
 const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade|bridge nat) /;
 const SHARED_LINE =
-  /^((table|chain) .*\{|\}|comment ".*"|type (nat|filter) hook .*|fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
+  /^((table|chain) .*\{|\}|comment ".*"|type (nat|filter) hook .*|(.* )?fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
 
 /** A text per table; of shared ones a text per line. */
 function foreignTables(ruleset: string): string[] {

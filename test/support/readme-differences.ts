@@ -2,7 +2,6 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { differences } from '../interop/differences.ts';
-import { isPending } from '../interop/pending.ts';
 import { repository } from './plugins.ts';
 
 const readmePath = `${repository}/README.md`;
@@ -20,8 +19,10 @@ export function withTable(readme: string): string {
 }
 
 function renderTable(): string {
-  const there = Object.values(differences).filter((difference) => !isPending(difference));
-  const rows = [HEAD, ...there.map(({ where, reference, nodecni }) => [where, reference, nodecni])];
+  const rows = [
+    HEAD,
+    ...Object.values(differences).map(({ where, reference, nodecni }) => [where, reference, nodecni]),
+  ];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
   const [head = '', ...body] = rows.map((row) => line(row.map((cell, column) => cell.padEnd(widths[column] ?? 0))));
   return [head, line(widths.map((width) => '-'.repeat(width))), ...body, ''].join('\n');

@@ -21,6 +21,7 @@ const COMMANDS = {
   ipv6: 'ip -json -details -6 route show table all',
   neighbours: 'ip -json neighbour',
   ports: 'bridge -json -details link',
+  vlans: 'bridge -json vlan show',
   iptables: 'iptables-save; ip6tables-save',
   nftables: 'nft list ruleset 2>/dev/null',
   // In the order of the links, whose names may be random. Some of the files cannot be read.
@@ -50,6 +51,7 @@ const describe: Readonly<Record<Section, (text: string) => string[]>> = {
       .map((neighbour) => JSON.stringify(neighbour)),
   // The port's other end is in another namespace: a number.
   ports: (text) => objects<{ link?: string }>(text).map(({ link: _, ...port }) => JSON.stringify(port)),
+  vlans: (text) => objects(text).map((port) => JSON.stringify(port)),
   iptables: (text) =>
     lines(text)
       .filter((line) => !line.startsWith('#'))

@@ -150,8 +150,7 @@ export async function createWorld(): Promise<World> {
     `link add name up0 netns ${node.name} type veth peer name out0 netns ${outside.name}`,
   ];
   await must(['ip', '-batch', '-'], { input: input.join('\n') });
-  await wire(outside, 'out0', 'outside');
-  await wire(node, 'up0', 'node');
+  await Promise.all([wire(outside, 'out0', 'outside'), wire(node, 'up0', 'node')]);
   await until('the wire between node and outside', async () => {
     const [link] = await node.ip<{ operstate: string }>('link', 'show', 'up0');
     return link?.operstate === 'UP' ? true : undefined;

@@ -7,6 +7,8 @@ import type { Namespace, World } from '../../support/world.ts';
 export interface Scene {
   readonly world: World;
   readonly pod: Namespace;
+  /** Folder of the executables; ours when absent. */
+  readonly bin?: string;
 }
 
 export interface BadCall {

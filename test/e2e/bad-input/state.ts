@@ -101,7 +101,7 @@ export const badIpam: BadCall[] = [
   what,
   prepare: async () => {},
   spoil: (s: Scene) => {
-    const bin = mixedBin(s.world, 'ipam', { bridge: ours });
+    const bin = mixedBin(s.world, 'ipam', { bridge: s.bin ?? ours });
     if (script !== undefined) {
       writeFileSync(`${bin}/${type}`, `#!/bin/bash\ncat >/dev/null\n[ "$CNI_COMMAND" = ADD ] || exit 0\n${script}\n`);
       chmodSync(`${bin}/${type}`, mode);

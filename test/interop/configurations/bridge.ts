@@ -264,24 +264,8 @@ export const laterConfigurations: readonly Configuration[] = [
 
 /** For kernels with bridge VLAN filtering. */
 export const vlanConfigurations: readonly Configuration[] = [
-  { what: 'vlan', awaits: 'vlan', plugins: [bridge(four, { vlan: 100 })], differs: withoutGateway },
-  { what: 'vlan with a gateway', awaits: 'vlan', plugins: [bridge(four, { vlan: 100, ...usual })] },
-  {
-    what: 'vlan and preserveDefaultVlan',
-    awaits: 'vlan',
-    plugins: [bridge(four, { vlan: 100, preserveDefaultVlan: true })],
-    differs: withoutGateway,
-  },
-  {
-    what: 'vlanTrunk',
-    awaits: 'vlan',
-    plugins: [bridge(four, { vlanTrunk: [{ id: 7 }, { minID: 10, maxID: 12 }] })],
-    differs: withoutGateway,
-  },
-  {
-    what: 'vlan and vlanTrunk',
-    awaits: 'vlan',
-    plugins: [bridge(four, { vlan: 100, vlanTrunk: [{ id: 7 }] })],
-    differs: withoutGateway,
-  },
-];
+  { what: 'vlan', keys: { vlan: 100 } },
+  { what: 'vlan and preserveDefaultVlan', keys: { vlan: 100, preserveDefaultVlan: true } },
+  { what: 'vlanTrunk', keys: { vlanTrunk: [{ id: 7 }, { minID: 10, maxID: 12 }] } },
+  { what: 'vlan and vlanTrunk', keys: { vlan: 100, vlanTrunk: [{ id: 7 }] } },
+].map(({ what, keys }) => ({ what, plugins: [bridge(four, keys)], differs: withoutGateway }));

@@ -55,7 +55,7 @@ const byKey: Configuration[] = [
     portmap: { conditionsV4: ['!', '-d', '10.9.0.0/16'], conditionsV6: ['!', '-d', 'fd00:9::/64'] },
   },
   { what: 'backend iptables', portmap: { backend: 'iptables' } },
-].map(({ what, portmap }) => ({
+].map(({ what, portmap }: { what: string; portmap: JsonObject }) => ({
   what: `portmap, ${what}`,
   plugins: chain([subnets[4], subnets[6]], portmap),
   attachments: mapped(every),
@@ -116,9 +116,25 @@ const others: Configuration[] = [
   },
 ];
 
-const nftables: Configuration[] = families.map(({ family, ranges, differs }) => ({
-  what: `portmap, backend nftables, ${family}`,
-  plugins: chain(ranges, { backend: 'nftables' }),
+const nftables: Configuration[] = [
+  ...families.map(({ family, ranges, differs }) => ({ what: family, ranges, differs, keys: {} })),
+  ...[
+    { what: 'snat off', keys: { snat: false } },
+    { what: 'masqAll', keys: { masqAll: true }, more: ['nftables-masqAll'] as const },
+    {
+      what: 'conditions',
+      keys: { conditionsV4: ['ip', 'daddr', '!=', '10.9.0.0/16'], conditionsV6: ['ip6', 'daddr', '!=', 'fd00:9::/64'] },
+      more: ['nftables-two-networks'] as const,
+    },
+  ].map(({ what, keys, more = [] }) => ({
+    what,
+    keys,
+    ranges: [subnets[4], subnets[6]],
+    differs: [...sixGateway, ...(what === 'snat off' ? [] : guard), ...more],
+  })),
+].map(({ what, ranges, differs, keys }) => ({
+  what: `portmap, backend nftables, ${what}`,
+  plugins: chain(ranges, { backend: 'nftables', ...keys }),
   attachments: mapped(every),
   differs,
 }));
