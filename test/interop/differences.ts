@@ -14,6 +14,21 @@ const table = {
     reference: 'leaves veth, masquerade rules, sometimes the lease',
     nodecni: 'undoes exactly what this call did, in reverse; also on SIGTERM',
   },
+  'keys-in-vain': {
+    where: 'keys that do nothing together, ports that no route of the host leads to',
+    reference: 'silence',
+    nodecni: 'a sentence on stderr that says what is asked for in vain',
+  },
+  'small-mtu': {
+    where: '`mtu` under 1280 with an IPv6 address',
+    reference: 'fails on a missing sysctl',
+    nodecni: 'refused with code 7, naming both numbers',
+  },
+  'other-mtu': {
+    where: "another `mtu` than the bridge's",
+    reference: 'silence',
+    nodecni: 'an idle bridge follows; else a warning with both numbers',
+  },
   'second-add': {
     where: 'a second ADD of a living attachment',
     reference: "may free or change the first one's address",
@@ -89,7 +104,7 @@ const table = {
   'atomic-rules': {
     where: 'rules',
     reference: '12 to 21 iptables processes per call, not atomic',
-    nodecni: 'one `iptables-restore` per family and verb, all or nothing',
+    nodecni: 'one `iptables-restore` per family and verb, or one `nft -f -` for both; all or nothing',
   },
   'bridge-mac': {
     where: '`bridge` MAC addresses',
@@ -273,7 +288,7 @@ const table = {
   'no-vlan-filtering': {
     where: 'VLAN keys on a kernel without VLAN filtering',
     reference: 'fails half-way on a bridge that is there, and leaves the port',
-    nodecni: 'refused before anything is made',
+    nodecni: 'refused, and nothing is left',
   },
   macspoofchk: {
     where: '`macspoofchk`',
