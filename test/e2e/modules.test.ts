@@ -42,13 +42,16 @@ it.each([
   { name: 'flannel', ports: [] },
   { name: 'portmap', ports: [] },
   { name: 'portmap', ports: [port] },
-])('$name: no verb loads more than the short list (ports: $ports)', async ({ name, ports }) => {
+  { name: 'bridge', ports: [], backend: 'nftables' },
+  { name: 'portmap', ports: [port], backend: 'nftables' },
+])('$name: no verb loads more than the short list (ports: $ports, $backend)', async ({ name, ports, backend }) => {
   await using world = await createWorld();
   const pod = await world.pod();
   let prevResult: unknown = name === 'portmap' ? resultOf(pod) : undefined;
   for (const verb of VERBS) {
     const config = JSON.stringify({
       ...configFor(world, name),
+      ...(backend === undefined ? {} : { backend, ipMasqBackend: backend }),
       prevResult,
       runtimeConfig: { portMappings: ports },
       'cni.dev/valid-attachments': [{ containerID: world.id, ifname: 'eth0' }],
