@@ -61,11 +61,7 @@ function takeRequested(left: Ip[], set: RangeSet): Candidate | undefined {
 }
 
 /** `message` as the error of range set `index`, prefixed as the reference's. */
-export function allocationError(
-  errorCode: number,
-  index: number,
-  error: { message: string; details: string },
-): CniError {
+function allocationError(errorCode: number, index: number, error: { message: string; details: string }): CniError {
   return new CniError(errorCode, `failed to allocate for range ${index}: ${error.message}`, { details: error.details });
 }
 

@@ -54,7 +54,7 @@ export function listAttachments({ dataDir, network, warn, minAgeMs = DEFAULT_MIN
   });
 }
 
-export function rowOf({ network }: Store, { subject, verdict, why }: Judged): AttachmentRow {
+function rowOf({ network }: Store, { subject, verdict, why }: Judged): AttachmentRow {
   const { containerId, ifname, read, leases } = subject;
   const { pod, plugin = '', state = '' } = read?.record ?? {};
   const timeMs = read?.record.timeMs ?? Number(leases[0]?.mtimeNs ?? 0) / 1e6;

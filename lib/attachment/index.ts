@@ -47,7 +47,7 @@ export function markSeen(store: Store): void {
 }
 
 /** The next verb looks at every lease. */
-export function forgetSeen(store: Store): void {
+function forgetSeen(store: Store): void {
   try {
     unlinkSync(`${store.drafts}/${SEEN}`);
   } catch {

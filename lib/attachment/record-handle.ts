@@ -227,7 +227,7 @@ export function writerOf(name: string): number | undefined {
 }
 
 /** Throws code 11 while an ADD of `owner` is at work. */
-export function refuseWhileAdding(store: Store, owner: Owner): void {
+function refuseWhileAdding(store: Store, owner: Owner): void {
   if (isAdding(store, owner)) throw inProgress(store, owner);
 }
 

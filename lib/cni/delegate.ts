@@ -15,7 +15,7 @@ import type { Call, Plugin, Verb } from './plugin.ts';
 import { parseNetConf } from './request.ts';
 import type { Result } from './result.ts';
 
-export const DEFAULT_DELEGATE_TIMEOUT_MS = 120_000;
+const DEFAULT_DELEGATE_TIMEOUT_MS = 120_000;
 
 export interface Delegation {
   /** The delegate's plugin type: its file name in CNI_PATH. */

@@ -19,6 +19,6 @@ export function writeTrace(path: string, traced: Traced): void {
   appendLine(openLineFile(path), renderTrace(traced));
 }
 
-export function renderTrace({ atMs, pid, head, ms, error, spans }: Traced): string {
+function renderTrace({ atMs, pid, head, ms, error, spans }: Traced): string {
   return JSON.stringify({ at: new Date(atMs).toISOString(), pid, ...head, ms, code: error?.code ?? 0, spans });
 }

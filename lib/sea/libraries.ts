@@ -120,7 +120,7 @@ function pathIn(listing: string, name: string): string {
 }
 
 /** Newest glibc version whose symbols any of the files asks for, e.g. `2.36`. */
-export function newestGlibc(paths: readonly string[]): string {
+function newestGlibc(paths: readonly string[]): string {
   const symbols = paths.map((path) => run('objdump', ['-T', path])).join('');
   const minors = [...symbols.matchAll(/\bGLIBC_2\.(\d+)/g)].map(([, minor]) => Number(minor));
   return `2.${Math.max(...minors)}`;

@@ -134,7 +134,7 @@ function findMissing(owner: ChainOwner, addresses: readonly Cidr[], table: NatTa
 }
 
 /** Containers of the network that masquerade: by the comment that each jump carries; the chain's name has to be what that container's would be. */
-export function containersIn(table: NatTable, network: string): string[] {
+function containersIn(table: NatTable, network: string): string[] {
   const prefix = `name: "${network}" id: "`;
   return (table.get('POSTROUTING') ?? []).flatMap((rule) => {
     const note = optionOf(rule, '--comment') ?? '';

@@ -112,7 +112,7 @@ export function tracesOf({ netns, args, ifname }: Call, result: Result): Traces 
 }
 
 /** Interface plugins that make a pair name the host's end right before the container's. */
-export function hostLinkOf({ interfaces }: Result, ifname: string): Traces['hostLink'] {
+function hostLinkOf({ interfaces }: Result, ifname: string): Traces['hostLink'] {
   const at = interfaces.findIndex(({ name, sandbox = '' }) => name === ifname && sandbox !== '');
   const before = interfaces[at - 1];
   const mac = parseMac(before?.mac ?? '');
