@@ -7,6 +7,9 @@ import { candidates, planAllocations } from '../ipam/host-local/allocate.ts';
 import { parseConfigWithRanges, parseLocation } from '../ipam/host-local/schema.ts';
 import { findOwned, renderOwners } from '../lib/attachment/index.ts';
 import { parseLease } from '../lib/attachment/lease-store.ts';
+import { claimsOf, formatClaim, parseClaim } from '../lib/attachment/port-claims.ts';
+import { parseRecord as parsePortRecord, renderRecord } from '../lib/attachment/port-record.ts';
+import { parseIndex } from '../lib/attachment/port-registry.ts';
 import { type AttachmentRecord, parseRecord, recordName } from '../lib/attachment/record.ts';
 import { parseStamp } from '../lib/attachment/sweep.ts';
 import { parseResult, renderResult } from '../lib/cni/convert.ts';
@@ -20,6 +23,7 @@ import { transaction } from '../lib/cni/transaction.ts';
 import { forgetTools, run } from '../lib/exec.ts';
 import { parseStamp as parseFirewallStamp } from '../lib/firewall/choice.ts';
 import { renderBatch } from '../lib/iproute2/batch.ts';
+import { planGuard } from '../lib/iptables/localnet-guard.ts';
 import { parseNat } from '../lib/iptables/nat.ts';
 import { Chronicle } from '../lib/journal/chronicle.ts';
 import { openLineFile } from '../lib/journal/line-file.ts';
@@ -49,6 +53,7 @@ import { parseSubnetEnv } from './flannel/subnet-env.ts';
 import { attachmentOf, type Forwarding, makeForwarding } from './portmap/forwarding.ts';
 import * as nftPlan from './portmap/nft-plan.ts';
 import { addOwned, ensureShared, nftRulesOf } from './portmap/nft-rules.ts';
+import { decideOwnership } from './portmap/ownership.ts';
 import { findMissing, planRemoval, planUsualAdd, planUsualRemoval } from './portmap/plan.ts';
 import { rulesOf } from './portmap/rules.ts';
 import { parsePortmapConfig } from './portmap/schema.ts';
@@ -265,7 +270,23 @@ function warmPortmap(call: Call, result: Result): void {
   planUsualRemoval(rules);
   planRemoval({ chain: rules.chain, addresses: [rules.address], entries: rules.entries }, table);
   findMissing(rules, table);
+  planGuard('expect', undefined);
+  warmOwnership(forwarding);
   warmNftables(forwarding);
+}
+
+function warmOwnership(forwarding: Forwarding): void {
+  const { bootId, machineId, hostNetns, containerNetns, netnsPath, timeMs, bootMs } = RECORD;
+  const traces = { bootId, machineId, hostNetns, containerNetns, netnsPath, timeMs, bootMs };
+  parsePortRecord(renderRecord({ ...forwarding, ceded: [], traces, state: 'added' }));
+  const claims = claimsOf(forwarding.mappings).map(formatClaim);
+  parseIndex(JSON.stringify({ version: 1, bootId, hostNetns, records: { 'a.json': { claims } } }));
+  const { network, containerId, mappings } = forwarding;
+  const holder = { network, containerId: 'other', why: '', isRecorded: true };
+  const others = claims.flatMap((text) => parseClaim(text) ?? []);
+  decideOwnership({ network, containerId, mappings, policy: 'warn' }, [
+    { ...holder, claims: others, verdict: 'alive' },
+  ]);
 }
 
 function warmNftables(forwarding: Forwarding): void {

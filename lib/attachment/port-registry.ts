@@ -20,6 +20,7 @@ import {
   type PortRecord,
 } from './port-record.ts';
 import { readRecordFile, recordFileName, recordFileNames, STATE_FOLDER } from './port-record-store.ts';
+import type { Traces } from './traces.ts';
 
 const PATH = `${STATE_FOLDER}/owners`;
 const MAX_BYTES = 64 * 1024 * 1024;
@@ -28,17 +29,19 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const entrySchema = z.object({
   /** As text. */
   claims: z.array(z.string()),
-  localnet: z.optional(
-    z.extend(localnetSchema, { backend: z.enum(BACKENDS), bootId: z.string(), hostNetns: z.string() }),
-  ),
+  /** Of an attachment of this boot in this network namespace. */
+  localnet: z.optional(z.extend(localnetSchema, { backend: z.enum(BACKENDS) })),
 });
 
 const indexSchema = z.object({
   version: z.literal(1),
+  /** For whom all this was written: a boot and a network namespace of the host. */
+  bootId: z.string(),
+  hostNetns: z.string(),
   /** By the name of the record's file. */
   records: z.record(z.string(), entrySchema),
-  /** What rules without a record claimed when they were last looked at, in that boot and network namespace. */
-  strangers: z.optional(z.object({ bootId: z.string(), hostNetns: z.string(), claims: z.array(z.string()) })),
+  /** What rules without a record claimed when they were last looked at. */
+  strangers: z.optional(z.array(z.string())),
 });
 
 type Entry = z.output<typeof entrySchema>;
@@ -54,29 +57,31 @@ export interface PortRegistry {
 }
 
 export function readRegistry(): PortRegistry {
-  const { records, strangers } = readIndex();
-  const entries = recordFileNames().map((name) => [name, records[name] ?? readEntry(name)] as const);
+  const index = readIndex();
+  const now = { bootId: bootId(), hostNetns: ownCookie() };
+  const known = index !== undefined && isOf(now)(index) ? index : undefined;
+  const entries = recordFileNames().map((name) => [name, known?.records[name] ?? readEntry(name, now)] as const);
   return {
     entries: new Map(entries),
-    indexed: new Set(Object.keys(records)),
-    strangers: strangers !== undefined && isOfNow(strangers) ? strangers.claims : undefined,
+    indexed: new Set(Object.keys(index?.records ?? {})),
+    strangers: known?.strangers,
   };
 }
 
-function isOfNow(seen: { readonly bootId: string; readonly hostNetns: string }): boolean {
-  return seen.bootId === bootId() && seen.hostNetns === ownCookie();
+type Moment = Pick<Traces, 'bootId' | 'hostNetns'>;
+
+function isOf(now: Moment): (seen: Moment) => boolean {
+  return (seen) => seen.bootId === now.bootId && seen.hostNetns === now.hostNetns;
 }
 
 /** A damaged record claims nothing: nobody knows what. */
-function readEntry(name: string): Entry {
+function readEntry(name: string, now: Moment): Entry {
   const read = readRecordFile(name);
-  return read === undefined || read === 'damaged' ? { claims: [] } : entryOf(read);
-}
-
-function entryOf({ mappings, localnet, backend, traces }: PortRecord): Entry {
+  if (read === undefined || read === 'damaged') return { claims: [] };
+  const { mappings, localnet, backend, traces } = read;
   const claims = claimsOf(mappings).map(formatClaim);
-  if (localnet === undefined || traces === undefined) return { claims };
-  return { claims, localnet: { ...localnet, backend, bootId: traces.bootId, hostNetns: traces.hostNetns } };
+  const isUser = localnet !== undefined && traces !== undefined && isOf(now)(traces);
+  return isUser ? { claims, localnet: { ...localnet, backend } } : { claims };
 }
 
 export interface LocalnetUser extends Localnet {
@@ -86,9 +91,7 @@ export interface LocalnetUser extends Localnet {
 /** Who needs packets from 127.0.0.1 let through in this boot and network namespace, but for `except`. */
 export function localnetUsers({ entries }: PortRegistry, except?: PortAttachment): LocalnetUser[] {
   const own = except === undefined ? undefined : recordFileName(except);
-  return [...entries].flatMap(([name, { localnet }]) =>
-    name !== own && localnet !== undefined && isOfNow(localnet) ? [localnet] : [],
-  );
+  return [...entries].flatMap(([name, { localnet }]) => (name === own || localnet === undefined ? [] : [localnet]));
 }
 
 /** The records, but for `attachment`'s own, that claim one of the ports of `mappings`. */
@@ -135,9 +138,11 @@ export function forgetClaims(registry: PortRegistry, attachment: PortAttachment)
   }
 }
 
-/** After the attachment's record was written for good. */
-export function rememberClaims(registry: PortRegistry, record: PortRecord): void {
-  tryWriteIndex({ ...registry, entries: new Map([...registry.entries, [recordFileName(record), entryOf(record)]]) });
+/** After the attachment's record was written for good, by an ADD of now. */
+export function rememberClaims(registry: PortRegistry, { mappings, localnet, backend, ...owner }: PortRecord): void {
+  const claims = claimsOf(mappings).map(formatClaim);
+  const entry = localnet === undefined ? { claims } : { claims, localnet: { ...localnet, backend } };
+  tryWriteIndex({ ...registry, entries: new Map([...registry.entries, [recordFileName(owner), entry]]) });
 }
 
 function tryWriteIndex(registry: PortRegistry): void {
@@ -148,24 +153,25 @@ function tryWriteIndex(registry: PortRegistry): void {
   }
 }
 
-function readIndex(): Index {
+function readIndex(): Index | undefined {
   try {
-    const text = readSmallFile(PATH, { maxBytes: MAX_BYTES, follow: false });
-    const parsed = z.safeParse(indexSchema, JSON.parse(text ?? ''));
-    if (parsed.success) return parsed.data;
+    return parseIndex(readSmallFile(PATH, { maxBytes: MAX_BYTES, follow: false }) ?? '');
   } catch {
     // None yet, or damaged: then every record is read.
+    return undefined;
   }
-  return { version: 1, records: {} };
+}
+
+/** Throws where the text is no JSON. */
+export function parseIndex(text: string): Index | undefined {
+  const parsed = z.safeParse(indexSchema, JSON.parse(text));
+  return parsed.success ? parsed.data : undefined;
 }
 
 /** Whole or not at all; under the lock nobody else writes. */
 function writeIndex({ entries, strangers }: PortRegistry): void {
-  const index = {
-    version: 1,
-    records: Object.fromEntries(entries),
-    ...(strangers && { strangers: { bootId: bootId(), hostNetns: ownCookie(), claims: strangers } }),
-  };
+  const now = { bootId: bootId(), hostNetns: ownCookie() };
+  const index = { version: 1, ...now, records: Object.fromEntries(entries), strangers };
   writeFileSync(`${PATH}.draft`, JSON.stringify(index), { mode: 0o600 });
   renameSync(`${PATH}.draft`, PATH);
 }

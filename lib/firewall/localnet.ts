@@ -11,6 +11,8 @@ import * as inNft from '../nft/localnet-guard.ts';
 import type { BackendName } from './backend.ts';
 
 interface Guard {
+  /** Throws ToolError. */
+  isGuardThere(): boolean;
   /** Throws ToolError, or code 11. */
   removeGuard(): void;
 }

@@ -46,6 +46,12 @@ function planRemoval(raw: NatTable): string[] {
   ];
 }
 
+/** Throws ToolError. */
+export function isGuardThere(): boolean {
+  const raw = saveIfSupported(4, 'raw');
+  return raw !== undefined && planMaking(raw).length === 0;
+}
+
 /** Takes away what is there of the guard. Throws ToolError, or code 11 for the xtables lock. */
 export function removeGuard(): void {
   const look = () => ({ nat: new Map(), raw: saveIfSupported(4, 'raw') });

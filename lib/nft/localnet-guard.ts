@@ -21,6 +21,11 @@ export function removingGuard(): NftTransaction {
   return makingGuard().deleteTable();
 }
 
+/** Throws ToolError. */
+export function isGuardThere(): boolean {
+  return list(GUARD_TABLE).rules.length >= RULES.length;
+}
+
 /** Takes away what is there of the guard. Throws ToolError. */
 export function removeGuard(): void {
   if (list(GUARD_TABLE).chains.size > 0) applyNft(() => [removingGuard()]);

@@ -17,7 +17,7 @@ import type { Host } from '../../lib/cni/plugin.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
 import { close, isOpen, open, settle } from '../../lib/firewall/localnet.ts';
 import { interfaceTowards } from '../../lib/linux/route-table.ts';
-import { WITHOUT_UNDO } from './backend.ts';
+import { type Added, WITHOUT_UNDO } from './backend.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 import { type FoundHolder, findHolders, findStrangers } from './holders.ts';
@@ -65,19 +65,23 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
   // Record first: whatever happens after it, DEL knows what to look for.
   let letGo = writeRecord(record);
   try {
-    await transaction(host, (tx) => forward(tx, record, { former, evicted, users, host }));
+    const { isGuarded } = await transaction(host, (tx) => forward(tx, record, { former, evicted, users }));
+    if (!isGuarded) host.warn(NO_GUARD);
+    const done: PortRecord = { ...record, localnet: isGuarded ? record.localnet : undefined, state: 'added' };
     const letGoUnfinished = letGo;
-    letGo = writeRecord({ ...record, state: 'added' });
+    letGo = writeRecord(done);
     letGoUnfinished();
     for (const holder of decided.evicted) forgetEvicted(holder, host);
-    rememberClaims(registry, record);
+    rememberClaims(registry, done);
     if (evicted.length > 0 || former !== undefined) settle(users);
-    return { record, evicted, letGo };
+    return { record: done, evicted, letGo };
   } catch (error) {
     letGo();
     throw error;
   }
 }
+
+const NO_GUARD = 'portmap: 127.0.0.1 does not lead to the forwarded ports: this kernel has no table raw to guard it in';
 
 function forgetEvicted(holder: FoundHolder, host: Host): void {
   holder.forwardings.forEach(removeRecord);
@@ -90,16 +94,15 @@ interface Before {
   /** Of the dead, whose rules go. */
   readonly evicted: readonly Forwarding[];
   readonly users: readonly LocalnetUser[];
-  readonly host: Host;
 }
 
-async function forward(tx: Transaction, record: PortRecord, { former, evicted, users, host }: Before): Promise<void> {
+async function forward(tx: Transaction, record: PortRecord, { former, evicted, users }: Before): Promise<Added> {
   tx.onFailure('restore the port forwarding record', () =>
     former === undefined ? removeRecord(record) : writeRecord(former)(),
   );
   const isMoved = former !== undefined && former.backend !== record.backend;
   const together = evicted.filter(({ backend }) => backend === record.backend);
-  const { isGuarded } = await backends[record.backend].add(tx, record, {
+  const added = await backends[record.backend].add(tx, record, {
     former: isMoved ? undefined : former,
     evicted: together,
     guard: guardFor(record, users),
@@ -109,10 +112,8 @@ async function forward(tx: Transaction, record: PortRecord, { former, evicted, u
   const apart = evicted.filter(({ backend }) => backend !== record.backend);
   const [first] = apart;
   if (first !== undefined) await tx.step(() => backends[first.backend].remove(apart));
-  if (record.localnet === undefined) return;
-  if (isGuarded) await letLocalhostThrough(tx, record.localnet);
-  else
-    host.warn('portmap: 127.0.0.1 does not lead to the forwarded ports: this kernel has no table raw to guard it in');
+  if (record.localnet !== undefined && added.isGuarded) await letLocalhostThrough(tx, record.localnet);
+  return added;
 }
 
 /** The rules of an earlier ADD that no DEL followed, where they are in the other firewall. */

@@ -8,7 +8,7 @@ import { prevResult, prevResultIfReadable, requirePrevResult } from '../../lib/c
 import type { Result } from '../../lib/cni/result.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
-import { removeNeedlessGuards } from '../../lib/firewall/localnet.ts';
+import { guards, isOpen, removeNeedlessGuards } from '../../lib/firewall/localnet.ts';
 import { missingInAll } from '../../lib/firewall/missing.ts';
 import { forwardPorts } from './add.ts';
 import { UnreadableError } from './backend.ts';
@@ -50,6 +50,7 @@ async function check(call: Call): Promise<void> {
   const attachment = attachmentOf(call);
   const read = readRecord(attachment);
   const record = read === 'damaged' ? undefined : read;
+  if (record !== undefined) requireLocalnet(record);
   if (config.mappings.length === 0) {
     if (record !== undefined) requireRules([record.backend], () => record);
     return;
@@ -66,6 +67,17 @@ function requireRules(names: readonly BackendName[], forwardingIn: (backend: Bac
   throw new CniError(code.checkFailed, `cannot find ${first}`, {
     details: [...others, 'another program removed it; the container has to be attached again'].join('; '),
   });
+}
+
+/** Where the ports are to be reached from 127.0.0.1: of the reference's attachments nobody knows. */
+function requireLocalnet({ localnet, backend }: PortRecord): void {
+  if (localnet === undefined) return;
+  if (!isOpen(localnet.link)) throw lacking(`route_localnet of ${localnet.link}`, 'set it to 1');
+  if (!guards[backend].isGuardThere()) throw lacking('the guard of 127.0.0.0/8', 'attach the container again');
+}
+
+function lacking(what: string, fix: string): CniError {
+  return new CniError(code.checkFailed, `cannot find ${what}`, { details: `another program took it away; ${fix}` });
 }
 
 /** Ports that another network of the container has are no concern of this one. */

@@ -51,7 +51,10 @@ async function isGuarded(): Promise<boolean> {
   return rules.some((rule) => /CNI-LOCALNET-GUARD|cni_localnet_guard/.test(rule));
 }
 
-describe.each(['iptables', 'nftables'])('in %s', (backend) => {
+describe.each([
+  { backend: 'iptables', flushGuard: 'iptables -t raw -F CNI-LOCALNET-GUARD' },
+  { backend: 'nftables', flushGuard: 'nft flush table ip cni_localnet_guard' },
+])('in $backend', ({ backend, flushGuard }) => {
   const list = (portmap: JsonObject = {}) => stackNetwork(world, families, { portmap: { backend, ...portmap } });
 
   describe('127.0.0.0/8', () => {
@@ -64,12 +67,23 @@ describe.each(['iptables', 'nftables'])('in %s', (backend) => {
       await pod.run('ip', 'route', 'add', '127.0.0.1/32', 'via', '10.7.0.1');
       await pod.run('bash', '-c', 'echo 1 >/proc/sys/net/ipv4/conf/eth0/route_localnet');
       expect(await ask(pod, '127.0.0.1', 7000)).toBe('');
-      const flush = {
-        iptables: 'iptables -t raw -F CNI-LOCALNET-GUARD',
-        nftables: 'nft flush table ip cni_localnet_guard',
-      };
-      await world.node.run('bash', '-c', flush[backend as keyof typeof flush]);
+      await world.node.run('bash', '-c', flushGuard);
       expect(await ask(pod, '127.0.0.1', 7000), 'without the guard').toBe('private');
+    });
+
+    it('is looked at by CHECK', async () => {
+      const attached = await serve('pod', list());
+      await succeed(checkPorts(list(), attached));
+      await world.node.run('bash', '-c', flushGuard);
+      expect((await checkPorts(list(), attached)).json).toMatchObject({
+        code: 103,
+        msg: 'cannot find the guard of 127.0.0.0/8',
+      });
+      await world.node.run('bash', '-c', 'echo 0 >/proc/sys/net/ipv4/conf/cni0/route_localnet');
+      expect((await checkPorts(list(), attached)).json).toMatchObject({
+        code: 103,
+        msg: 'cannot find route_localnet of cni0',
+      });
     });
 
     it('is closed again after the last one that needs it', async () => {
