@@ -24,6 +24,7 @@ export default defineConfig({
           // All files share one kernel: in parallel they would see each other's bridges and rules.
           fileParallelism: false,
           maxWorkers: 1,
+          maxConcurrency: 3,
           testTimeout: 300_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },

@@ -3,8 +3,8 @@
  * made, the other checks and takes away.
  */
 
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { changesSince, type Dump, dump, NO_CHANGES } from '../support/dump.ts';
+import { expect, it, vi } from 'vitest';
+import { changesSince, dump, NO_CHANGES } from '../support/dump.ts';
 import { kernelCan, skipForKernel } from '../support/kernel.ts';
 import type { PluginEnded } from '../support/plugins.ts';
 import { type Snapshot, snapshot, withoutRandom } from '../support/snapshot.ts';
@@ -18,7 +18,7 @@ import { type DifferenceName, differences } from './differences.ts';
 import { type Maker, Side } from './side.ts';
 
 /** Addresses settle, ports come up: both get so long to become the same. */
-const SETTLE = { timeout: 5_000, interval: 50 };
+const SETTLE = { timeout: 20_000, interval: 50 };
 
 /** Records, and the guard of 127.0.0.0/8. */
 const OURS_ALONE = /\/(\.nodecni|nodecni\/portmap)\/|CNI-LOCALNET-GUARD|cni_localnet_guard/;
@@ -34,48 +34,46 @@ const configurations = [
   ...(hasVlans ? vlanConfigurations : []),
 ];
 
-describe.each(configurations)('$what', (configuration) => {
-  let sides: Record<Maker, Side>;
-  let before: Record<Maker, Dump>;
-  let added: Record<Maker, PluginEnded[]>;
-
-  beforeAll(async () => {
-    sides = await onBoth(() => Side.prepare(configuration));
-    before = await onBoth((maker) => dump(sides[maker].world));
-    added = await onBoth((maker) => sides[maker].add(maker));
-  });
-
-  afterAll(async () => {
-    await onBoth((maker) => sides?.[maker]?.[Symbol.asyncDispose]());
-  });
-
-  it('leaves the same', async () => {
-    expectSuccess(Object.values(added).flat());
-    await vi.waitFor(async () => {
-      const seen = await onBoth(async (maker) => ({
-        ...answers(configuration, added[maker]),
-        ...(await snapshot(sides[maker].world)),
-      }));
-      expectSame(seen, configuration);
-    }, SETTLE);
-  });
-
-  it('is checked and deleted by the other', async () => {
-    const isNamed = (kind: Failure) => (configuration.differs ?? []).some((name) => differences[name][kind] === true);
-    if (sides.ours.hasCheck) {
-      const checked = await onBoth((maker) => sides[maker].perform('CHECK', other[maker]));
-      expectOutcome(checked.reference, isNamed('failedCheckOfTheirs'));
-      expectOutcome(checked.ours, isNamed('failedCheck'));
-    }
-    const deleted = await onBoth((maker) => sides[maker].perform('DEL', other[maker]));
-    expectOutcome(deleted.reference, false);
-    expectOutcome(deleted.ours, isNamed('failedDel'));
-    const changes = await onBoth((maker) => changesSince(sides[maker].world, before[maker]));
-    // What of ours the reference does not know of goes with our own DEL or GC: see handover.test.ts.
-    const left = changes.ours.left.filter((line) => !OURS_ALONE.test(line));
-    expect({ ...changes, ours: { ...changes.ours, left } }).toEqual({ reference: NO_CHANGES, ours: NO_CHANGES });
-  });
+// Some at a time: much of it is waiting, and each has worlds of its own.
+it.concurrent.each(configurations)('$what', async (configuration) => {
+  await using reference = await Side.prepare(configuration);
+  await using ours = await Side.prepare(configuration);
+  const sides = { reference, ours };
+  const before = await onBoth((maker) => dump(sides[maker].world));
+  await expectSameLeft(configuration, sides);
+  await expectHandedOver(configuration, sides);
+  const changes = await onBoth((maker) => changesSince(sides[maker].world, before[maker]));
+  // What of ours the reference does not know of goes with our own DEL or GC: see handover.test.ts.
+  const left = changes.ours.left.filter((line) => !OURS_ALONE.test(line));
+  expect({ ...changes, ours: { ...changes.ours, left } }).toEqual({ reference: NO_CHANGES, ours: NO_CHANGES });
 });
+
+type Sides = Readonly<Record<Maker, Side>>;
+
+async function expectSameLeft(configuration: Configuration, sides: Sides): Promise<void> {
+  const added = await onBoth((maker) => sides[maker].add(maker));
+  expectSuccess(Object.values(added).flat());
+  await vi.waitFor(async () => {
+    const seen = await onBoth(async (maker) => ({
+      ...answers(configuration, added[maker]),
+      ...(await snapshot(sides[maker].world)),
+    }));
+    expectSame(seen, configuration);
+  }, SETTLE);
+}
+
+/** What one made, the other checks and deletes. */
+async function expectHandedOver({ differs = [] }: Configuration, sides: Sides): Promise<void> {
+  const isNamed = (kind: Failure) => differs.some((name) => differences[name][kind] === true);
+  if (sides.ours.hasCheck) {
+    const checked = await onBoth((maker) => sides[maker].perform('CHECK', other[maker]));
+    expectOutcome(checked.reference, isNamed('failedCheckOfTheirs'));
+    expectOutcome(checked.ours, isNamed('failedCheck'));
+  }
+  const deleted = await onBoth((maker) => sides[maker].perform('DEL', other[maker]));
+  expectOutcome(deleted.reference, false);
+  expectOutcome(deleted.ours, isNamed('failedDel'));
+}
 
 type Failure = 'failedCheck' | 'failedCheckOfTheirs' | 'failedDel';
 
@@ -91,9 +89,9 @@ it.for(hasVlans ? [] : vlanConfigurations)('$what', (_, context) => {
 const other: Readonly<Record<Maker, Maker>> = { reference: 'ours', ours: 'reference' };
 
 /** At the same time. */
-async function onBoth<T>(act: (maker: Maker) => Promise<T> | undefined): Promise<Record<Maker, T>> {
+async function onBoth<T>(act: (maker: Maker) => Promise<T>): Promise<Record<Maker, T>> {
   const [reference, ours] = await Promise.all([act('reference'), act('ours')]);
-  return { reference, ours } as Record<Maker, T>;
+  return { reference, ours };
 }
 
 function expectSuccess(ended: readonly PluginEnded[]): void {

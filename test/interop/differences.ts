@@ -99,7 +99,7 @@ const table = {
     where: 'errors',
     reference: 'code 999 for almost all (0 when a delegate crashed), no `cniVersion`',
     nodecni: "the specification's codes and those below, `cniVersion`, `details` with the fix",
-    codes: [[7, 6], ...[4, 5, 7, 8, 50, 100, 101, 102, 103, 104].map((ours) => [999, ours] as const)],
+    codes: [[7, 6], [0, 104], ...[4, 5, 7, 8, 50, 100, 101, 102, 103, 104].map((ours) => [999, ours] as const)],
   },
   'atomic-rules': {
     where: 'rules',

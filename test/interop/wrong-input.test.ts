@@ -32,7 +32,7 @@ const listed = new Set(
 );
 const seen = new Set<string>();
 
-it.each(inputs)('$what', async (wrong) => {
+it.concurrent.each(inputs)('$what', async (wrong) => {
   const [theirs, mine] = await Promise.all([codeOf(wrong, reference), codeOf(wrong, ours)]);
   const isRefusedByBoth = theirs !== undefined && mine !== undefined;
   if (isRefusedByBoth && theirs === mine) return;

@@ -25,9 +25,9 @@ const COMMANDS = {
   iptables: 'iptables-save; ip6tables-save',
   nftables: 'nft list ruleset 2>/dev/null',
   // In the order of the links, whose names may be random. Some of the files cannot be read.
-  sysctls: `cd /proc/sys/net && grep -H . ipv4/ip_forward
-    for link in all default $(ip -brief link | sed 's/[@ ].*//'); do grep -s . ipv4/conf/$link/* ipv6/conf/$link/*; done
-    true`,
+  sysctls: `cd /proc/sys/net && set -- ipv4/ip_forward
+    for link in all default $(ip -brief link | sed 's/[@ ].*//'); do set -- "$@" ipv4/conf/$link/* ipv6/conf/$link/*; done
+    grep -s . "$@"; true`,
 } as const;
 
 type Section = keyof typeof COMMANDS;
