@@ -49,7 +49,7 @@ const IN = { iptables: { iptables: true, nftables: false }, nftables: { iptables
 
 async function expectServed(world: World): Promise<void> {
   for (const family of families) {
-    const question = { protocol: 'tcp', host: addresses.node[family], port: 8080, timeoutMs: 900 } as const;
+    const question = { protocol: 'tcp', host: addresses.node[family], port: 8080, timeoutMs: 4_000 } as const;
     expect(await world.outside.agent.ask(question)).toEqual({ name: 'pod', seen: addresses.outside[family] });
   }
 }

@@ -59,7 +59,7 @@ async function ask(name: string, ports: readonly PortMapping[], list = conflist)
 type Wrap = ReturnType<typeof breakTools>['wrap'];
 
 function answer(host: string, port: number, protocol: 'tcp' | 'udp' = 'tcp'): Promise<string> {
-  return world.outside.agent.ask({ protocol, host, port, timeoutMs: 900 }).then(({ name }) => name);
+  return world.outside.agent.ask({ protocol, host, port, timeoutMs: 4_000 }).then(({ name }) => name);
 }
 
 async function expectServed(name: string, port = HOST_PORT): Promise<void> {

@@ -36,7 +36,7 @@ async function serve(name: string, list: Conflist, ports: readonly PortMapping[]
 }
 
 function ask(from: Namespace, host: string, port = HOST_PORT): Promise<string> {
-  return from.agent.ask({ protocol: 'tcp', host, port, timeoutMs: 900 }).then(
+  return from.agent.ask({ protocol: 'tcp', host, port, timeoutMs: 4_000 }).then(
     ({ name }) => name,
     () => '',
   );
