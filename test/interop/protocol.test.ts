@@ -60,6 +60,18 @@ describe.each(cells)('$plugin with cniVersion "$version" answers as the referenc
   });
 });
 
+it.each(PLUGINS)('%s without CNI_COMMAND says the same about itself', async (plugin) => {
+  const told = sides.map(async ({ side, bin }) => {
+    const { world, pod } = worlds[side];
+    const { exitCode, stdout, stderr } = await callPlugin(world, { plugin, command: '', pod, bin });
+    // Whose build it is.
+    return { exitCode, stdout, stderr: stderr.replace(/^(CNI \S+ plugin) .*$/m, '$1') };
+  });
+  const [mine, theirs] = await Promise.all(told);
+  expect(mine).toEqual(theirs);
+  expect(mine?.stderr).toContain('CNI protocol versions supported: 0.1.0');
+});
+
 interface Seen {
   readonly exitCode: number | null;
   /** Of the error; undefined for success. */
