@@ -13,6 +13,7 @@ import {
   rememberClaims,
 } from '../../lib/attachment/port-registry.ts';
 import type { Traces } from '../../lib/attachment/traces.ts';
+import { messageOf } from '../../lib/cni/errors.ts';
 import type { Host } from '../../lib/cni/plugin.ts';
 import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
 import { close, isOpen, open, settle } from '../../lib/firewall/localnet.ts';
@@ -71,9 +72,8 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
     const letGoUnfinished = letGo;
     letGo = writeRecord(done);
     letGoUnfinished();
-    for (const holder of decided.evicted) forgetEvicted(holder, host);
     rememberClaims(registry, done);
-    if (evicted.length > 0 || former !== undefined) settle(users);
+    if (evicted.length > 0 || former !== undefined) tidy({ evicted: decided.evicted, users, host });
     return { record: done, evicted, letGo };
   } catch (error) {
     letGo();
@@ -83,9 +83,21 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
 
 const NO_GUARD = 'portmap: 127.0.0.1 does not lead to the forwarded ports: this kernel has no table raw to guard it in';
 
-function forgetEvicted(holder: FoundHolder, host: Host): void {
-  holder.forwardings.forEach(removeRecord);
-  host.warn(describeEviction(holder));
+interface Leftovers {
+  readonly evicted: readonly FoundHolder[];
+  readonly users: readonly LocalnetUser[];
+  readonly host: Host;
+}
+
+/** The ports are forwarded by now, whatever becomes of this: what stays goes with the next ADD, DEL or GC. */
+function tidy({ evicted, users, host }: Leftovers): void {
+  for (const holder of evicted) host.warn(describeEviction(holder));
+  try {
+    evicted.flatMap(({ forwardings }) => forwardings).forEach(removeRecord);
+    settle(users);
+  } catch (error) {
+    host.warn(`portmap: ${messageOf(error)}`);
+  }
 }
 
 interface Before {

@@ -167,6 +167,19 @@ describe('a port of a container that is dead', () => {
     await expectServed('second');
   });
 
+  it('is given away though what nobody needs any more cannot be taken away', async () => {
+    const first = await serve('first', [tcp(HOST_PORT)]);
+    await killPods([first.pod]);
+    // Forwards nothing at 127.0.0.1: the guard goes with the dead one, in a call after the rules.
+    const second = await ask('second', [tcp(HOST_PORT, addresses.node[4])]);
+    const { wrap, fired } = breakTools(world, { fault: 'fail', tools: ['iptables-restore'], call: 2 });
+    const { stderr } = await succeed(second.add(wrap));
+    expect(fired()).toBe(true);
+    expect(stderr).toMatch(/portmap: iptables-restore failed/);
+    expect(await answer(addresses.node[4], HOST_PORT)).toBe('second');
+    expect(recordNames()).toHaveLength(1);
+  });
+
   it('is given away when only the address differs', async () => {
     const first = await serve('first', [tcp(HOST_PORT)]);
     await killPods([first.pod]);
