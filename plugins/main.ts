@@ -12,7 +12,7 @@ import { runCnictl } from './cnictl/cnictl.ts';
 import { flannel } from './flannel/flannel.ts';
 import { loopback } from './loopback/loopback.ts';
 import { portmap } from './portmap/portmap.ts';
-import { warmUp } from './warm-up.ts';
+import { rehearse } from './rehearsal/rehearse.ts';
 
 const plugins: ReadonlyMap<string, Plugin> = new Map(
   [bridge, hostLocal, portmap, loopback, flannel].map((plugin) => [plugin.name, plugin]),
@@ -39,7 +39,7 @@ function leaveDeletedFolder(): void {
 }
 
 if (startupSnapshot.isBuildingSnapshot()) {
-  warmUp(plugins);
+  void rehearse(main);
   startupSnapshot.setDeserializeMainFunction(() => {
     void main();
   });

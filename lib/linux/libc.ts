@@ -1,5 +1,7 @@
 /** The libc calls that Node lacks, through node:ffi, loaded on first use: flock(2), setns(2) and what sockets can tell. */
+
 import type { DynamicLibrary, FunctionSignature } from 'node:ffi';
+import { closeSync } from 'node:fs';
 import { CniError, code } from '../cni/errors.ts';
 import type { Family } from '../net/ip.ts';
 
@@ -27,7 +29,6 @@ interface Libc {
   getsockopt(fd: number, level: number, option: number, value: Buffer, length: Buffer): number;
   sendto(fd: number, data: Buffer, size: bigint, flags: number, address: Buffer, length: number): bigint;
   ioctl(fd: number, request: bigint, argument: Buffer): number;
-  close(fd: number): number;
 }
 
 const SIGNATURES: { readonly [K in keyof Libc]: FunctionSignature } = {
@@ -37,7 +38,6 @@ const SIGNATURES: { readonly [K in keyof Libc]: FunctionSignature } = {
   getsockopt: { arguments: ['i32', 'i32', 'i32', 'buffer', 'buffer'], return: 'i32' },
   sendto: { arguments: ['i32', 'buffer', 'u64', 'i32', 'buffer', 'u32'], return: 'i64' },
   ioctl: { arguments: ['i32', 'u64', 'buffer'], return: 'i32' },
-  close: { arguments: ['i32'], return: 'i32' },
 };
 
 /** Each with its library, which must live as long as the function does. */
@@ -52,6 +52,11 @@ function libc<K extends keyof Libc>(name: K): Libc[K] {
   const call = functions[name] as unknown as Libc[K];
   Object.assign(loaded, { [name]: { lib, call } });
   return call;
+}
+
+/** Forgets what was loaded: the startup snapshot must not carry machine code. */
+export function forgetLibc(): void {
+  for (const name of Object.keys(loaded)) Reflect.deleteProperty(loaded, name);
 }
 
 /** Takes the lock of `fd` without waiting; closing releases it. False when another holder has it (LOCK_NB is added). */
@@ -75,7 +80,7 @@ export function netnsCookie(): string {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(value.length);
   const status = libc('getsockopt')(fd, SOL_SOCKET, SO_NETNS_COOKIE, value, length);
-  libc('close')(fd);
+  closeSync(fd);
   return status === 0 ? value.readBigUInt64LE().toString() : '';
 }
 
@@ -90,7 +95,7 @@ export function sendDatagram(family: Family, address: Buffer, port: number): voi
   address.copy(sockaddr, family === 4 ? 4 : 8);
   // Refused (no route, a full queue): then nobody is asked, and whoever looks afterwards finds no answer.
   libc('sendto')(fd, Buffer.alloc(1), 0n, MSG_DONTWAIT, sockaddr, sockaddr.length);
-  libc('close')(fd);
+  closeSync(fd);
 }
 
 /**
@@ -107,5 +112,5 @@ export function announceMac(ifname: string, mac: string): void {
   request.write(mac.replaceAll(':', ''), 18, 'hex');
   // Refused: then the neighbours find out by themselves, later.
   libc('ioctl')(fd, SIOCSIFHWADDR, request);
-  libc('close')(fd);
+  closeSync(fd);
 }

@@ -39,6 +39,9 @@ export const runtimeFlags = [
   '--openssl-config=/dev/null',
 ] as const;
 
+/** Lets the rehearsal run the runtime's own start once more (plugins/rehearsal/forget.ts). */
+const buildFlags = [...runtimeFlags, '--expose-internals'] as const;
+
 /** sea.json. Paths are relative, since the snapshot keeps the name of its main script. */
 export const seaConfig = {
   main: 'main.cjs',
@@ -83,7 +86,7 @@ function buildIn(folder: string, { code, buildId, runtime, runPath }: Executable
   writeFileSync(join(folder, seaConfig.main), code);
   writeFileSync(join(folder, 'sea.json'), JSON.stringify(seaConfig));
   // An empty environment: whatever the snapshot saw would be in every plugin call.
-  run(node, [...runtimeFlags, '--build-sea', 'sea.json'], { cwd: folder, env: {} });
+  run(node, [...buildFlags, '--build-sea', 'sea.json'], { cwd: folder, env: {} });
   change(output, prune);
   change(output, makeDeaf);
   // After --build-sea: it breaks the string table of a file that patchelf has moved. RPATH rather than RUNPATH, since
