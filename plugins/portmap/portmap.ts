@@ -10,16 +10,23 @@ import type { BackendName } from '../../lib/firewall/backend.ts';
 import { backendsInUse, chooseBackend } from '../../lib/firewall/choice.ts';
 import { guards, isOpen, removeNeedlessGuards } from '../../lib/firewall/localnet.ts';
 import { missingInAll } from '../../lib/firewall/missing.ts';
-import { forwardPorts } from './add.ts';
-import { UnreadableError } from './backend.ts';
-import { backends } from './backends.ts';
-import { attachmentOf, FAMILIES, type Forwarding, familiesOf, makeForwarding, targetsOf } from './forwarding.ts';
-import { collect } from './gc.ts';
-import { tracesOf } from './holders.ts';
-import { removeRecorded } from './release.ts';
-import { asksForPorts, namedBackend, parsePortmapConfig } from './schema.ts';
-import { requireFirewall, requireStateFolder } from './status.ts';
-import { warnWithoutWay } from './way.ts';
+import { forwardPorts } from '../../lib/hostports/add.ts';
+import { UnreadableError } from '../../lib/hostports/backend.ts';
+import { backends } from '../../lib/hostports/backends.ts';
+import {
+  attachmentOf,
+  FAMILIES,
+  type Forwarding,
+  familiesOf,
+  makeForwarding,
+  targetsOf,
+} from '../../lib/hostports/forwarding.ts';
+import { collect } from '../../lib/hostports/gc.ts';
+import { tracesOf } from '../../lib/hostports/holders.ts';
+import { removeRecorded } from '../../lib/hostports/release.ts';
+import { asksForPorts, namedBackend, parsePortmapConfig } from '../../lib/hostports/schema.ts';
+import { requireFirewall, requireStateFolder } from '../../lib/hostports/status.ts';
+import { warnWithoutWay } from '../../lib/hostports/way.ts';
 
 export const portmap: Plugin = { name: 'portmap', add, check, del, gc, status };
 

@@ -9,7 +9,7 @@ import {
   type PortClaim,
   parseClaim,
 } from '../../../../lib/attachment/port-claims.ts';
-import { mapping } from '../../plugins/portmap/fixtures.ts';
+import { mapping } from '../hostports/fixtures.ts';
 
 function claim(text: string): PortClaim {
   const parsed = parseClaim(text);

@@ -2,8 +2,8 @@
 
 import { describe, expect, test } from 'vitest';
 import { parseRecord, renderRecord } from '../../../../lib/attachment/port-record.ts';
-import { rulesOf } from '../../../../plugins/portmap/rules.ts';
-import { dualStack, mapping, record } from '../../plugins/portmap/fixtures.ts';
+import { rulesOf } from '../../../../lib/hostports/rules.ts';
+import { dualStack, mapping, record } from '../hostports/fixtures.ts';
 
 const full = record({
   ...dualStack,

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { type GuardChange, planGuard } from '../../../../lib/iptables/localnet-guard.ts';
-import { emptyTable, listing, play, type Table } from '../../plugins/portmap/fixtures.ts';
+import { emptyTable, listing, play, type Table } from '../hostports/fixtures.ts';
 
 const guarded = [
   ':PREROUTING',

@@ -1,14 +1,14 @@
 /** What goes with the dead and, above all, what stays of the living. */
 
 import { describe, expect, test } from 'vitest';
+import { planAdd } from '../../../../lib/hostports/plan.ts';
+import { rulesOf } from '../../../../lib/hostports/rules.ts';
 import { chainName } from '../../../../lib/iptables/chain-name.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { type DeadRules, planDeadRemoval } from '../../../../lib/iptables/owned-plan.ts';
 import { parseCidr } from '../../../../lib/net/ip.ts';
 import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
-import { planAdd } from '../../../../plugins/portmap/plan.ts';
-import { rulesOf } from '../../../../plugins/portmap/rules.ts';
-import { emptyTable, forwarding, listing, mapping, play, type Table } from '../../plugins/portmap/fixtures.ts';
+import { emptyTable, forwarding, listing, mapping, play, type Table } from '../hostports/fixtures.ts';
 
 interface Pod {
   readonly id: string;

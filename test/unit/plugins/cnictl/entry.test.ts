@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { AttachmentRow } from '../../../../lib/attachment/collect.ts';
 import type { PortRecord } from '../../../../lib/attachment/port-record.ts';
 import { makeEntries, sortEntries } from '../../../../plugins/cnictl/entry.ts';
-import { mapping, record as portRecord } from '../portmap/fixtures.ts';
+import { mapping, record as portRecord } from '../../lib/hostports/fixtures.ts';
 
 const row: AttachmentRow = {
   network: 'net1',

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect, test } from 'vitest';
-import { portmapSchema } from '../../../../plugins/portmap/schema.ts';
+import { portmapSchema } from '../../../../lib/hostports/schema.ts';
 
 const readme = readFileSync(resolve(import.meta.dirname, '../../../../plugins/portmap/README.md'), 'utf8');
 

@@ -1,12 +1,12 @@
 /** Taking back what one attachment's record names, and the UDP flows that go on without rules. */
-import { withPortLock } from '../../lib/attachment/port-lock.ts';
-import type { PortRecord } from '../../lib/attachment/port-record.ts';
-import { removeRecord, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { type LocalnetUser, localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
-import { CniError, messageOf } from '../../lib/cni/errors.ts';
-import type { Host } from '../../lib/cni/plugin.ts';
-import { deleteUdpFlows, type UdpFlows } from '../../lib/conntrack.ts';
-import { close, type Needless, needless, settleLocalnet } from '../../lib/firewall/localnet.ts';
+import { withPortLock } from '../attachment/port-lock.ts';
+import type { PortRecord } from '../attachment/port-record.ts';
+import { removeRecord, STATE_FOLDER } from '../attachment/port-record-store.ts';
+import { type LocalnetUser, localnetUsers, readRegistry } from '../attachment/port-registry.ts';
+import { CniError, messageOf } from '../cni/errors.ts';
+import type { Host } from '../cni/plugin.ts';
+import { deleteUdpFlows, type UdpFlows } from '../conntrack.ts';
+import { close, type Needless, needless, settleLocalnet } from '../firewall/localnet.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 

@@ -1,10 +1,10 @@
 /** The rules as text: what the reference v1.9.1 leaves in iptables-save for the same configuration. */
 
 import { describe, expect, test } from 'vitest';
+import { type Forwarding, targetsOf } from '../../../../lib/hostports/forwarding.ts';
+import { planUsualAdd, planUsualRemoval } from '../../../../lib/hostports/plan.ts';
+import { type FamilyRules, rulesOf } from '../../../../lib/hostports/rules.ts';
 import { optionOf } from '../../../../lib/iptables/rule.ts';
-import { type Forwarding, targetsOf } from '../../../../plugins/portmap/forwarding.ts';
-import { planUsualAdd, planUsualRemoval } from '../../../../plugins/portmap/plan.ts';
-import { type FamilyRules, rulesOf } from '../../../../plugins/portmap/rules.ts';
 import { dualStack, forwarding, mapping } from './fixtures.ts';
 
 const CHAIN = 'CNI-DN-2bbe0c48b91a7d1b8a675';

@@ -1,6 +1,6 @@
 /** Which of the rules that are there one attachment made, and which of its own are missing: pure functions. */
-import { type HostportRule, hostportComment, hostportRules } from '../../lib/nft/hostports.ts';
-import type { NftListing } from '../../lib/nft/nft.ts';
+import { type HostportRule, hostportComment, hostportRules } from '../nft/hostports.ts';
+import type { NftListing } from '../nft/nft.ts';
 import type { NftRules, OwnedRule } from './nft-rules.ts';
 
 export interface Removal {

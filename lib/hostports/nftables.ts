@@ -1,13 +1,13 @@
 /** The nftables backend: one transaction per verb over the tables of both families (./nft-rules.ts). */
-import { readAllRecords } from '../../lib/attachment/port-record-store.ts';
-import { asCniError } from '../../lib/cni/errors.ts';
-import { findTool } from '../../lib/exec.ts';
-import { type Family, parseCidr } from '../../lib/net/ip.ts';
-import { HOSTPORT_TABLES, hostportRules } from '../../lib/nft/hostports.ts';
-import { makingGuard, removingGuard } from '../../lib/nft/localnet-guard.ts';
-import { applyNft, list } from '../../lib/nft/nft.ts';
-import { deletion } from '../../lib/nft/owned.ts';
-import type { NftTransaction } from '../../lib/nft/transaction.ts';
+import { readAllRecords } from '../attachment/port-record-store.ts';
+import { asCniError } from '../cni/errors.ts';
+import { findTool } from '../exec.ts';
+import { type Family, parseCidr } from '../net/ip.ts';
+import { HOSTPORT_TABLES, hostportRules } from '../nft/hostports.ts';
+import { makingGuard, removingGuard } from '../nft/localnet-guard.ts';
+import { applyNft, list } from '../nft/nft.ts';
+import { deletion } from '../nft/owned.ts';
+import type { NftTransaction } from '../nft/transaction.ts';
 import { type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf } from './forwarding.ts';
 import { type Elsewhere, findMissing, planRemoval, planTakingBack, type Removal } from './nft-plan.ts';

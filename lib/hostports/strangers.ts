@@ -2,12 +2,12 @@
  * What rules forward that no record of ours names, as on a node that ran the reference until just now: pure functions of
  * the tables. Each is given in the shape of a recorded attachment, so that its rules can be removed like those of one.
  */
-import { type ChainOwner, chainName, DNAT_CHAIN, isOwnedChain, ownerIn } from '../../lib/iptables/chain-name.ts';
-import { forwardsIn } from '../../lib/iptables/forwards.ts';
-import type { NatTable } from '../../lib/iptables/nat.ts';
-import { optionOf } from '../../lib/iptables/rule.ts';
-import { bitsOf, type Family } from '../../lib/net/ip.ts';
-import { type HostportRule, hostportComment } from '../../lib/nft/hostports.ts';
+import { type ChainOwner, chainName, DNAT_CHAIN, isOwnedChain, ownerIn } from '../iptables/chain-name.ts';
+import { forwardsIn } from '../iptables/forwards.ts';
+import type { NatTable } from '../iptables/nat.ts';
+import { optionOf } from '../iptables/rule.ts';
+import { bitsOf, type Family } from '../net/ip.ts';
+import { type HostportRule, hostportComment } from '../nft/hostports.ts';
 import { FAMILIES, type Forwarding, type Mapping, targetOf } from './forwarding.ts';
 
 /** By the chains of containers, but for those in `known`. */

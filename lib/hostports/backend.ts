@@ -1,6 +1,6 @@
 /** What either firewall does for one attachment's forwarded ports, in all of its families. */
-import { CniError } from '../../lib/cni/errors.ts';
-import type { Transaction } from '../../lib/cni/transaction.ts';
+import { CniError } from '../cni/errors.ts';
+import type { Transaction } from '../cni/transaction.ts';
 import type { Attachment, Forwarding } from './forwarding.ts';
 
 export interface Backend {

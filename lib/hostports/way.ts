@@ -1,6 +1,6 @@
 /** Whether anything leads from this host to where ports are forwarded. */
-import type { Host } from '../../lib/cni/plugin.ts';
-import { isRouted } from '../../lib/linux/route-table.ts';
+import type { Host } from '../cni/plugin.ts';
+import { isRouted } from '../linux/route-table.ts';
 import { type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 
 /**

@@ -1,11 +1,11 @@
-/** The configuration of portmap, in the reference's keys; README.md has them as a table. */
+/** The configuration of host ports, in the keys of the reference’s portmap; plugins/portmap/README.md has them as a table. */
 import * as z from 'zod/mini';
-import { CniError, code } from '../../lib/cni/errors.ts';
-import { decode, type JsonObject } from '../../lib/cni/json.ts';
-import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
-import type { Choice } from '../../lib/firewall/decide.ts';
-import { parseCidr, parseIp } from '../../lib/net/ip.ts';
-import { isRuleText } from '../../lib/nft/transaction.ts';
+import { CniError, code } from '../cni/errors.ts';
+import { decode, type JsonObject } from '../cni/json.ts';
+import { BACKENDS, type BackendName } from '../firewall/backend.ts';
+import type { Choice } from '../firewall/decide.ts';
+import { parseCidr, parseIp } from '../net/ip.ts';
+import { isRuleText } from '../nft/transaction.ts';
 import type { Mapping } from './forwarding.ts';
 
 const DEFAULT_MARK_BIT = 13;

@@ -1,11 +1,11 @@
 /**
  * The iptables rules of one attachment and family, in the reference's layout and in the text of iptables-save: who goes
  * to a forwarded port of the host is led through the container's own chain, marked when masquerading is needed, and
- * sent to the container. README.md draws it.
+ * sent to the container. plugins/portmap/README.md draws it.
  */
-import { chainName, DNAT_CHAIN } from '../../lib/iptables/chain-name.ts';
-import { comment, hostCidr, word } from '../../lib/iptables/rule.ts';
-import { type Cidr, type Family, networkText } from '../../lib/net/ip.ts';
+import { chainName, DNAT_CHAIN } from '../iptables/chain-name.ts';
+import { comment, hostCidr, word } from '../iptables/rule.ts';
+import { type Cidr, type Family, networkText } from '../net/ip.ts';
 import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
 const SETMARK_CHAIN = 'CNI-HOSTPORT-SETMARK';

@@ -8,16 +8,16 @@ import {
   removeDrafts,
   removeOwnRecords,
   removeRecord,
-} from '../../lib/attachment/port-record-store.ts';
-import { localnetUsers, readRegistry } from '../../lib/attachment/port-registry.ts';
-import { combineErrors } from '../../lib/cni/errors.ts';
-import type { Call, Host } from '../../lib/cni/plugin.ts';
-import { validAttachments } from '../../lib/cni/valid-attachments.ts';
-import { BACKENDS, type BackendName } from '../../lib/firewall/backend.ts';
-import { settleLocalnet } from '../../lib/firewall/localnet.ts';
-import { applyNat, type NatTable, saveIfSupported } from '../../lib/iptables/nat.ts';
-import { removeChains } from '../../lib/iptables/nat-lines.ts';
-import type { Family } from '../../lib/net/ip.ts';
+} from '../attachment/port-record-store.ts';
+import { localnetUsers, readRegistry } from '../attachment/port-registry.ts';
+import { combineErrors } from '../cni/errors.ts';
+import type { Call, Host } from '../cni/plugin.ts';
+import { validAttachments } from '../cni/valid-attachments.ts';
+import { BACKENDS, type BackendName } from '../firewall/backend.ts';
+import { settleLocalnet } from '../firewall/localnet.ts';
+import { applyNat, type NatTable, saveIfSupported } from '../iptables/nat.ts';
+import { removeChains } from '../iptables/nat-lines.ts';
+import type { Family } from '../net/ip.ts';
 import { backends } from './backends.ts';
 import { FAMILIES, type Forwarding } from './forwarding.ts';
 import { type DeadContainer, findGarbage, flowsThrough } from './gc-plan.ts';

@@ -1,11 +1,11 @@
 /** Whether this node can forward ports, found out without a child process: runtimes ask again and again. */
 import { accessSync, constants } from 'node:fs';
 import { dirname } from 'node:path';
-import { STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import { CniError, code, hasErrno, messageOf } from '../../lib/cni/errors.ts';
-import { expectedBackend, requireTools } from '../../lib/firewall/choice.ts';
-import type { Choice } from '../../lib/firewall/decide.ts';
-import { TOOLS } from '../../lib/iptables/nat.ts';
+import { STATE_FOLDER } from '../attachment/port-record-store.ts';
+import { CniError, code, hasErrno, messageOf } from '../cni/errors.ts';
+import { expectedBackend, requireTools } from '../firewall/choice.ts';
+import type { Choice } from '../firewall/decide.ts';
+import { TOOLS } from '../iptables/nat.ts';
 
 /** Throws code 50, saying which firewall was chosen and why. */
 export function requireFirewall(configured: Choice | undefined): void {

@@ -1,10 +1,10 @@
 /** The plans, played on a model of the nat table. */
 
 import { describe, expect, test } from 'vitest';
+import type { Forwarding } from '../../../../lib/hostports/forwarding.ts';
+import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from '../../../../lib/hostports/plan.ts';
+import { type FamilyRules, rulesOf } from '../../../../lib/hostports/rules.ts';
 import { inverseLines } from '../../../../lib/iptables/nat-lines.ts';
-import type { Forwarding } from '../../../../plugins/portmap/forwarding.ts';
-import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval } from '../../../../plugins/portmap/plan.ts';
-import { type FamilyRules, rulesOf } from '../../../../plugins/portmap/rules.ts';
 import { emptyTable, forwarding, listing, mapping, play, type Table } from './fixtures.ts';
 
 const CHAIN = 'CNI-DN-2bbe0c48b91a7d1b8a675';

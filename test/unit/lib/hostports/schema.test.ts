@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { type CniError, code } from '../../../../lib/cni/errors.ts';
-import { asksForPorts, namedBackend, parsePortmapConfig } from '../../../../plugins/portmap/schema.ts';
+import { asksForPorts, namedBackend, parsePortmapConfig } from '../../../../lib/hostports/schema.ts';
 
 const ports = (...portMappings: unknown[]) => ({ runtimeConfig: { portMappings } });
 const web = { hostPort: 8080, containerPort: 80, protocol: 'tcp' };

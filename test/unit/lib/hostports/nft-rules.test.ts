@@ -1,9 +1,9 @@
 /** The script of an ADD in nftables is the reference's, line for line. */
 
 import { describe, expect, test } from 'vitest';
+import type { Forwarding } from '../../../../lib/hostports/forwarding.ts';
+import { addOwned, ensureShared, nftRulesOf } from '../../../../lib/hostports/nft-rules.ts';
 import type { Family } from '../../../../lib/net/ip.ts';
-import type { Forwarding } from '../../../../plugins/portmap/forwarding.ts';
-import { addOwned, ensureShared, nftRulesOf } from '../../../../plugins/portmap/nft-rules.ts';
 import { dualStack, forwarding, mapping } from './fixtures.ts';
 
 function script(over: Partial<Forwarding>, family: Family = 4): string {

@@ -1,8 +1,8 @@
 /** An attachment as most tests want it, and a nat table that lines can be played on. */
 import type { PortRecord } from '../../../../lib/attachment/port-record.ts';
+import type { Forwarding, Mapping } from '../../../../lib/hostports/forwarding.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { sameRule } from '../../../../lib/iptables/rule.ts';
-import type { Forwarding, Mapping } from '../../../../plugins/portmap/forwarding.ts';
 
 export function mapping(hostPort: number, over: Partial<Mapping> = {}): Mapping {
   const protocol = over.protocol ?? 'tcp';

@@ -1,10 +1,10 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
-import { readRecords, readSiblings } from '../../lib/attachment/port-record-store.ts';
-import { asCniError, forAll } from '../../lib/cni/errors.ts';
-import type { Transaction } from '../../lib/cni/transaction.ts';
-import { findTool } from '../../lib/exec.ts';
-import { forwardsIn } from '../../lib/iptables/forwards.ts';
-import { type GuardChange, planGuard } from '../../lib/iptables/localnet-guard.ts';
+import { readRecords, readSiblings } from '../attachment/port-record-store.ts';
+import { asCniError, forAll } from '../cni/errors.ts';
+import type { Transaction } from '../cni/transaction.ts';
+import { findTool } from '../exec.ts';
+import { forwardsIn } from '../iptables/forwards.ts';
+import { type GuardChange, planGuard } from '../iptables/localnet-guard.ts';
 import {
   applyNat,
   applyTables,
@@ -13,9 +13,9 @@ import {
   saveIfSupported,
   saveNat,
   type Tables,
-} from '../../lib/iptables/nat.ts';
-import { inverseLines } from '../../lib/iptables/nat-lines.ts';
-import type { Family } from '../../lib/net/ip.ts';
+} from '../iptables/nat.ts';
+import { inverseLines } from '../iptables/nat-lines.ts';
+import type { Family } from '../net/ip.ts';
 import { type Adding, type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal } from './plan.ts';

@@ -4,15 +4,9 @@
  * draws it.
  */
 
-import type { Cidr, Family } from '../../lib/net/ip.ts';
-import {
-  HOSTIP_HOSTPORTS,
-  HOSTPORT_TABLES,
-  HOSTPORTS,
-  hostportComment,
-  MASQUERADING,
-} from '../../lib/nft/hostports.ts';
-import { type NftTable, NftTransaction } from '../../lib/nft/transaction.ts';
+import type { Cidr, Family } from '../net/ip.ts';
+import { HOSTIP_HOSTPORTS, HOSTPORT_TABLES, HOSTPORTS, hostportComment, MASQUERADING } from '../nft/hostports.ts';
+import { type NftTable, NftTransaction } from '../nft/transaction.ts';
 import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
 const ALL = 'hostports_all';

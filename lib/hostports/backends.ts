@@ -1,5 +1,5 @@
 /** The two backends by name, and which of them an attachment's rules are or will be in. */
-import type { BackendName } from '../../lib/firewall/backend.ts';
+import type { BackendName } from '../firewall/backend.ts';
 import type { Backend } from './backend.ts';
 import { iptables } from './iptables.ts';
 import { nftables } from './nftables.ts';

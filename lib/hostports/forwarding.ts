@@ -1,9 +1,9 @@
 /** What one attachment wants forwarded: everything that its rules are made from, in ADD, in CHECK and (recorded) in DEL. */
-import type { PortAttachment, PortForwarding, PortMapping } from '../../lib/attachment/port-record.ts';
-import type { Call } from '../../lib/cni/plugin.ts';
-import type { Result } from '../../lib/cni/result.ts';
-import type { BackendName } from '../../lib/firewall/backend.ts';
-import { type Cidr, type Family, networkText, parseCidr, parseIp } from '../../lib/net/ip.ts';
+import type { PortAttachment, PortForwarding, PortMapping } from '../attachment/port-record.ts';
+import type { Call } from '../cni/plugin.ts';
+import type { Result } from '../cni/result.ts';
+import type { BackendName } from '../firewall/backend.ts';
+import { type Cidr, type Family, networkText, parseCidr, parseIp } from '../net/ip.ts';
 import type { PortmapConfig } from './schema.ts';
 
 export const FAMILIES: readonly Family[] = [4, 6];

@@ -2,22 +2,22 @@
  * ADD from the mappings on: whose the ports are, then record, rules and route_localnet, under the lock of the host's
  * ports, so that of two containers that ask at once one comes first.
  */
-import { withPortLock } from '../../lib/attachment/port-lock.ts';
-import type { Localnet, PortRecord } from '../../lib/attachment/port-record.ts';
-import { readRecord, removeRecord, writeRecord } from '../../lib/attachment/port-record-store.ts';
+import { withPortLock } from '../attachment/port-lock.ts';
+import type { Localnet, PortRecord } from '../attachment/port-record.ts';
+import { readRecord, removeRecord, writeRecord } from '../attachment/port-record-store.ts';
 import {
   forgetClaims,
   type LocalnetUser,
   localnetUsers,
   readRegistry,
   rememberClaims,
-} from '../../lib/attachment/port-registry.ts';
-import type { Traces } from '../../lib/attachment/traces.ts';
-import { messageOf } from '../../lib/cni/errors.ts';
-import type { Host } from '../../lib/cni/plugin.ts';
-import { type Transaction, transaction } from '../../lib/cni/transaction.ts';
-import { close, isOpen, open, settle } from '../../lib/firewall/localnet.ts';
-import { interfaceTowards } from '../../lib/linux/route-table.ts';
+} from '../attachment/port-registry.ts';
+import type { Traces } from '../attachment/traces.ts';
+import { messageOf } from '../cni/errors.ts';
+import type { Host } from '../cni/plugin.ts';
+import { type Transaction, transaction } from '../cni/transaction.ts';
+import { close, isOpen, open, settle } from '../firewall/localnet.ts';
+import { interfaceTowards } from '../linux/route-table.ts';
 import { type Added, WITHOUT_UNDO } from './backend.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, type Mapping, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';

@@ -1,10 +1,10 @@
 /** Rules without a record, read back from either firewall. */
 
 import { describe, expect, test } from 'vitest';
+import { dnatChain } from '../../../../lib/hostports/rules.ts';
+import { holdingsOf, strangersInNat, strangersInNft } from '../../../../lib/hostports/strangers.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import type { HostportRule } from '../../../../lib/nft/hostports.ts';
-import { dnatChain } from '../../../../plugins/portmap/rules.ts';
-import { holdingsOf, strangersInNat, strangersInNft } from '../../../../plugins/portmap/strangers.ts';
 import { dualStack, forwarding, mapping } from './fixtures.ts';
 
 const owner = { network: 'test', containerId: '1234' };

@@ -1,11 +1,11 @@
 /** Whose a rule is: a comment names the container alone, so what tells its networks apart is where a rule sends to. */
 
 import { describe, expect, test } from 'vitest';
+import type { Forwarding } from '../../../../lib/hostports/forwarding.ts';
+import { findMissing, planRemoval, planTakingBack } from '../../../../lib/hostports/nft-plan.ts';
+import { type NftRules, nftRulesOf } from '../../../../lib/hostports/nft-rules.ts';
 import { type HostportRule, hostportRules } from '../../../../lib/nft/hostports.ts';
 import type { NftRule } from '../../../../lib/nft/nft.ts';
-import type { Forwarding } from '../../../../plugins/portmap/forwarding.ts';
-import { findMissing, planRemoval, planTakingBack } from '../../../../plugins/portmap/nft-plan.ts';
-import { type NftRules, nftRulesOf } from '../../../../plugins/portmap/nft-rules.ts';
 import { forwarding, mapping } from './fixtures.ts';
 
 function rulesOf(over: Partial<Forwarding> = {}): NftRules {

@@ -1,11 +1,11 @@
 /** What GC takes away, as a pure function of the valid attachments, the records and the nat tables. */
-import type { ValidAttachment } from '../../lib/cni/valid-attachments.ts';
-import type { UdpFlows } from '../../lib/conntrack.ts';
-import { type ChainOwner, chainName, isOwnedChain, ownerIn } from '../../lib/iptables/chain-name.ts';
-import { forwardsIn } from '../../lib/iptables/forwards.ts';
-import type { NatTable } from '../../lib/iptables/nat.ts';
-import { optionOf } from '../../lib/iptables/rule.ts';
-import type { Family } from '../../lib/net/ip.ts';
+import type { ValidAttachment } from '../cni/valid-attachments.ts';
+import type { UdpFlows } from '../conntrack.ts';
+import { type ChainOwner, chainName, isOwnedChain, ownerIn } from '../iptables/chain-name.ts';
+import { forwardsIn } from '../iptables/forwards.ts';
+import type { NatTable } from '../iptables/nat.ts';
+import { optionOf } from '../iptables/rule.ts';
+import type { Family } from '../net/ip.ts';
 import type { Forwarding } from './forwarding.ts';
 
 export interface Seen {

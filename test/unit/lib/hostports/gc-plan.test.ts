@@ -1,12 +1,12 @@
 /** Who is collected: only what is of this network and not listed. */
 
 import { describe, expect, test } from 'vitest';
+import type { Forwarding } from '../../../../lib/hostports/forwarding.ts';
+import { findGarbage, flowsThrough } from '../../../../lib/hostports/gc-plan.ts';
+import { planAdd } from '../../../../lib/hostports/plan.ts';
+import { dnatChain, rulesOf } from '../../../../lib/hostports/rules.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import { removeChains } from '../../../../lib/iptables/nat-lines.ts';
-import type { Forwarding } from '../../../../plugins/portmap/forwarding.ts';
-import { findGarbage, flowsThrough } from '../../../../plugins/portmap/gc-plan.ts';
-import { planAdd } from '../../../../plugins/portmap/plan.ts';
-import { dnatChain, rulesOf } from '../../../../plugins/portmap/rules.ts';
 import { emptyTable, forwarding, listing, mapping, play, type Table } from './fixtures.ts';
 
 function tableWith(...forwardings: readonly Forwarding[]): Table {

@@ -1,5 +1,5 @@
 /** The transactions of ADD and DEL and the findings of CHECK, as pure functions of the wanted rules and the nat table. */
-import { DNAT_CHAIN } from '../../lib/iptables/chain-name.ts';
+import { DNAT_CHAIN } from '../iptables/chain-name.ts';
 import {
   type Forward,
   forwardsIn,
@@ -8,10 +8,10 @@ import {
   portsOf,
   servedPorts,
   withoutForwards,
-} from '../../lib/iptables/forwards.ts';
-import { hasRule, type NatTable } from '../../lib/iptables/nat.ts';
-import { removeChains, replaceRules } from '../../lib/iptables/nat-lines.ts';
-import { includesRule, ruleKey, sameRule } from '../../lib/iptables/rule.ts';
+} from '../iptables/forwards.ts';
+import { hasRule, type NatTable } from '../iptables/nat.ts';
+import { removeChains, replaceRules } from '../iptables/nat-lines.ts';
+import { includesRule, ruleKey, sameRule } from '../iptables/rule.ts';
 import { chainRules, type EntryRule, type FamilyRules } from './rules.ts';
 
 /** Whose rules may be in the container's chain beside the wanted ones. */

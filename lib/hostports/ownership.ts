@@ -1,8 +1,8 @@
 /** Whose a port of the host is, as a pure function of who claims it and whether they live. */
-import type { Verdict } from '../../lib/attachment/liveness.ts';
-import type { Pod } from '../../lib/attachment/pod.ts';
-import { contested, type PortClaim } from '../../lib/attachment/port-claims.ts';
-import { CniError, code } from '../../lib/cni/errors.ts';
+import type { Verdict } from '../attachment/liveness.ts';
+import type { Pod } from '../attachment/pod.ts';
+import { contested, type PortClaim } from '../attachment/port-claims.ts';
+import { CniError, code } from '../cni/errors.ts';
 import type { Mapping } from './forwarding.ts';
 
 /** Another attachment that claims a port. */

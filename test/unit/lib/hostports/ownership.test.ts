@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { claimsOf } from '../../../../lib/attachment/port-claims.ts';
-import { decideOwnership, describeEviction, type Holder, type Wanted } from '../../../../plugins/portmap/ownership.ts';
+import { decideOwnership, describeEviction, type Holder, type Wanted } from '../../../../lib/hostports/ownership.ts';
 import { mapping } from './fixtures.ts';
 
 function wanted(over: Partial<Wanted> = {}): Wanted {

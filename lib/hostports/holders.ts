@@ -1,24 +1,19 @@
 /** Who else claims ports of this host, and whether they live: by records, and by rules that have none. */
-import { DEFAULT_MIN_AGE_MS } from '../../lib/attachment/collect.ts';
-import { type Judgement, judgePortHolder, type ObservedHost } from '../../lib/attachment/liveness.ts';
-import { observeHost } from '../../lib/attachment/observe.ts';
-import { claimsOf, contested } from '../../lib/attachment/port-claims.ts';
-import type { PortRecord } from '../../lib/attachment/port-record.ts';
-import { isRecordLocked, readAllRecords, STATE_FOLDER } from '../../lib/attachment/port-record-store.ts';
-import {
-  mayMeetStrangers,
-  type PortRegistry,
-  recordsMeeting,
-  withStrangers,
-} from '../../lib/attachment/port-registry.ts';
-import { judgeStranger } from '../../lib/attachment/stranger.ts';
-import { leaveTraces, type Traces } from '../../lib/attachment/traces.ts';
-import { ifnameProblem } from '../../lib/cni/names.ts';
-import type { Call, Host } from '../../lib/cni/plugin.ts';
-import type { Result } from '../../lib/cni/result.ts';
-import { backendsInUse } from '../../lib/firewall/choice.ts';
-import { cookieAt } from '../../lib/linux/netns.ts';
-import { parseMac } from '../../lib/net/mac.ts';
+import { DEFAULT_MIN_AGE_MS } from '../attachment/collect.ts';
+import { type Judgement, judgePortHolder, type ObservedHost } from '../attachment/liveness.ts';
+import { observeHost } from '../attachment/observe.ts';
+import { claimsOf, contested } from '../attachment/port-claims.ts';
+import type { PortRecord } from '../attachment/port-record.ts';
+import { isRecordLocked, readAllRecords, STATE_FOLDER } from '../attachment/port-record-store.ts';
+import { mayMeetStrangers, type PortRegistry, recordsMeeting, withStrangers } from '../attachment/port-registry.ts';
+import { judgeStranger } from '../attachment/stranger.ts';
+import { leaveTraces, type Traces } from '../attachment/traces.ts';
+import { ifnameProblem } from '../cni/names.ts';
+import type { Call, Host } from '../cni/plugin.ts';
+import type { Result } from '../cni/result.ts';
+import { backendsInUse } from '../firewall/choice.ts';
+import { cookieAt } from '../linux/netns.ts';
+import { parseMac } from '../net/mac.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import type { Holder } from './ownership.ts';
