@@ -2,9 +2,9 @@
  * The one door to child processes: argument arrays, never a shell, a bare environment, always a deadline. Tools by execa,
  * of which only the synchronous half is in the executable (./sea/execa.ts); other plugins by spawn().
  */
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { statSync } from 'node:fs';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { execaSync } from 'execa';
 import { CniError, code, hasErrno, messageOf } from './cni/errors.ts';
 import { noteChild } from './journal/observer.ts';
@@ -92,23 +92,27 @@ export function forgetTools(): void {
 
 const STDIO = ['pipe', 'pipe', 'pipe'] as const;
 
-/** A descriptor that the children of run() get as well, under its number. */
-let shared: number | undefined;
+/** Descriptors that tools get as well, under their numbers. */
+const shared = new Set<number>();
 
 /**
- * From now on the children of run() share `fd`; `undefined` ends it. A flock(2) on it is then held until the last of
- * them has ended, even where a kill leaves one to finish its work alone. Not for plugins, which may start daemons.
+ * From now on the tools that are started share `fd`, until the returned function is called. A flock(2) on it is then held
+ * until the last of them has ended, even where a kill leaves one to finish its work alone. Not for plugins, which may start
+ * daemons.
  */
-export function shareWithChildren(fd: number | undefined): void {
-  shared = fd;
+export function shareWithChildren(fd: number): () => void {
+  shared.add(fd);
+  return () => shared.delete(fd);
+}
+
+function stdioOfTool(): [...typeof STDIO, ...('inherit' | 'ignore')[]] {
+  const others = Array.from({ length: Math.max(2, ...shared) - 2 }, (_, index) => index + STDIO.length);
+  return [...STDIO, ...others.map((fd) => (shared.has(fd) ? 'inherit' : 'ignore'))];
 }
 
 /** Runs `tool` to its end, in the network namespace of this thread, and returns its stdout. Throws ToolError. */
 export function run(tool: string, args: readonly string[], options: RunOptions = {}): string {
-  const path = findTool(tool);
-  if (path === undefined) throw missingTool(tool);
-  const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
-  const input = options.input ?? '';
+  const { path, input, timeoutMs } = prepare(tool, options);
   const ended = noteChild({ tool, args, input });
   const result = execaSync(path, args, {
     env: TOOL_ENV,
@@ -119,15 +123,34 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
     maxBuffer: MAX_OUTPUT_BYTES,
     reject: false,
     stripFinalNewline: false,
-    stdio:
-      shared === undefined
-        ? STDIO
-        : [...STDIO, ...new Array<'ignore'>(shared - STDIO.length).fill('ignore'), 'inherit'],
+    stdio: stdioOfTool(),
   });
   ended(endingOf(result));
   if (!result.failed) return result.stdout;
   const { exitCode, stdout = '', stderr = '' } = result;
   throw new ToolError(tool, { exitCode, stdout, stderr }, howItEnded(tool, args, result, timeoutMs));
+}
+
+/**
+ * The same for a tool that may run beside others: it has been started, in the network namespace that this thread is in now,
+ * when this returns. Rejects as run() throws.
+ */
+export async function runBeside(tool: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { path, input, timeoutMs } = prepare(tool, options);
+  const ended = noteChild({ tool, args, input });
+  const ending = await endOf(() => spawn(path, args, { env: TOOL_ENV, detached: true, stdio: stdioOfTool() }), {
+    stdin: input,
+    timeoutMs,
+  });
+  ended(endingOf(ending));
+  if (ending.exitCode === 0) return ending.stdout;
+  throw new ToolError(tool, ending, howItEnded(tool, args, ending, timeoutMs));
+}
+
+function prepare(tool: string, { input = '', timeoutMs = DEFAULT_TIMEOUT_MS }: RunOptions) {
+  const path = findTool(tool);
+  if (path === undefined) throw missingTool(tool);
+  return { path, input, timeoutMs };
 }
 
 interface Ending {
@@ -199,57 +222,72 @@ export async function runPlugin(path: string, plugin: PluginRun): Promise<Plugin
 
 async function runPluginOnce(path: string, plugin: PluginRun): Promise<PluginOutcome & { isBusy: boolean }> {
   const ended = noteChild({ tool: path, args: [plugin.env.CNI_COMMAND ?? ''], input: '' });
+  const { signal, error, ...outcome } = await endOf(() => spawn(path, { env: plugin.env, detached: true }), plugin);
+  ended(endingOf({ ...outcome, signal }));
+  const failure = signal === undefined ? messageOf(error ?? '') : `ended by ${signal}`;
+  return { ...outcome, failure, isBusy: hasErrno(error, 'ETXTBSY') };
+}
+
+interface ChildEnding {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  readonly timedOut: boolean;
+  /** Why it could not be started. */
+  readonly error?: unknown;
+  readonly originalMessage?: string;
+}
+
+/** The end of the child that `start` starts, in a process group of its own. Never rejects. */
+async function endOf(start: () => ChildProcess, fed: Pick<PluginRun, 'stdin' | 'timeoutMs'>): Promise<ChildEnding> {
   try {
-    const { signal, ...outcome } = await outcomeOf(spawn(path, { env: plugin.env, detached: true }), plugin);
-    ended(endingOf({ ...outcome, signal }));
-    return { ...outcome, isBusy: false };
+    return await outcomeOf(start(), fed);
   } catch (error) {
-    ended('not started');
-    const failure = messageOf(error);
-    return {
-      stdout: '',
-      stderr: '',
-      exitCode: undefined,
-      timedOut: false,
-      failure,
-      isBusy: hasErrno(error, 'ETXTBSY'),
-    };
+    const none = { stdout: '', stderr: '', exitCode: undefined, signal: undefined, timedOut: false };
+    return { ...none, error, originalMessage: messageOf(error) };
   }
 }
 
-interface PluginEnding extends PluginOutcome {
-  readonly signal: string | undefined;
-}
-
 /** Rejects when `child` could not be started. */
-function outcomeOf(child: ChildProcessWithoutNullStreams, { stdin, timeoutMs }: PluginRun): Promise<PluginEnding> {
+function outcomeOf(child: ChildProcess, { stdin, timeoutMs }: Pick<PluginRun, 'stdin' | 'timeoutMs'>) {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
+  const pipes = pipesOf(child);
   // Without descriptors left there are no streams, and the event that says so is yet to come.
-  if (child.stdin === undefined) return failed;
+  if (pipes === undefined) return failed;
   let timedOut = false;
   const end = () => {
     endGroup(child.pid);
     // A descendant that left the group may hold the other ends; nobody waits for it.
-    child.stdout.destroy();
-    child.stderr.destroy();
+    pipes.stdout.destroy();
+    pipes.stderr.destroy();
   };
   const timer = setTimeout(() => {
     timedOut = true;
     end();
   }, timeoutMs);
-  const stdout = collect(child.stdout, end);
-  const stderr = collect(child.stderr, end);
+  const stdout = collect(pipes.stdout, end);
+  const stderr = collect(pipes.stderr, end);
   // It need not read its stdin.
-  child.stdin.on('error', () => {});
-  child.stdin.end(stdin);
-  const ended = new Promise<PluginEnding>((resolve) => {
+  pipes.stdin.on('error', () => {});
+  pipes.stdin.end(stdin);
+  const ended = new Promise<ChildEnding>((resolve) => {
     child.once('close', (status, name) => {
       const [exitCode, signal] = [status ?? undefined, name ?? undefined];
-      const failure = signal === undefined ? '' : `ended by ${signal}`;
-      resolve({ stdout: stdout(), stderr: stderr(), exitCode, signal, timedOut, failure });
+      resolve({ stdout: stdout(), stderr: stderr(), exitCode, signal, timedOut });
     });
   });
   return Promise.race([failed, ended]).finally(() => clearTimeout(timer));
+}
+
+interface Pipes {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+}
+
+function pipesOf({ stdin, stdout, stderr }: ChildProcess): Pipes | undefined {
+  return stdin && stdout && stderr ? { stdin, stdout, stderr } : undefined;
 }
 
 /** What `stream` has said so far, as a function; `onFlood` when that is more than anybody's result. */

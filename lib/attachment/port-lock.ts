@@ -18,11 +18,11 @@ export function withPortLock<T>(host: Checkpoints, action: () => Promise<T>): Pr
   createStateFolder();
   const options = { mode: 0o600, deadlineMs: DEADLINE_MS, checkpoint: () => host.checkpoint() };
   return withLock(`${STATE_FOLDER}/lock`, options, async (fd) => {
-    shareWithChildren(fd);
+    const unshare = shareWithChildren(fd);
     try {
       return await action();
     } finally {
-      shareWithChildren(undefined);
+      unshare();
     }
   });
 }

@@ -56,6 +56,7 @@ class Handle implements RecordHandle {
   readonly #attaching: Attaching;
   readonly #path: string;
   #fd: number | undefined;
+  #unshare: () => void = () => {};
   #isOurs = false;
   #record: AttachmentRecord | undefined;
   #size = 0;
@@ -122,7 +123,7 @@ class Handle implements RecordHandle {
     this.#fd = openSync(draft, 'wx+', 0o600);
     try {
       tryFlock(this.#fd, LOCK_EX);
-      shareWithChildren(this.#fd);
+      this.#unshare = shareWithChildren(this.#fd);
       this.#write();
       placeAt(draft, this.#path);
       this.#isOurs = true;
@@ -144,7 +145,7 @@ class Handle implements RecordHandle {
 
   #close(): void {
     if (this.#fd === undefined) return;
-    shareWithChildren(undefined);
+    this.#unshare();
     closeSync(this.#fd);
     this.#fd = undefined;
   }

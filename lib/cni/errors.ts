@@ -81,6 +81,13 @@ export function forAll<T>(items: Iterable<T>, action: (item: T) => void): void {
   if (errors.length > 0) throw combineErrors(errors);
 }
 
+/** The same for actions that run beside each other: all have ended when this does. */
+export async function forAllBeside<T>(items: Iterable<T>, action: (item: T) => Promise<void>): Promise<void> {
+  const ends = await Promise.allSettled([...items].map(async (item) => action(item)));
+  const errors = ends.filter((end) => end.status === 'rejected').map(({ reason }): unknown => reason);
+  if (errors.length > 0) throw combineErrors(errors);
+}
+
 /** Several failures as one error: the first one's code, every message. A single failure stays as it is. */
 export function combineErrors(errors: readonly unknown[]): CniError {
   const [first, ...rest] = errors.map(asCniError);

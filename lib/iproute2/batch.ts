@@ -13,6 +13,14 @@ export function runBatch(commands: readonly IpCommand[]): void {
   if (commands.length > 0) run('ip', ['-batch', '-'], { input: renderBatch(commands) });
 }
 
+/**
+ * The same, with what the `show` commands among them print, as query() gives it. Throws ToolError: what the commands
+ * before the bad one printed is in its stdout.
+ */
+export function runAndShow<T>(commands: readonly IpCommand[]): T[][] {
+  return parseJsonLines(run('ip', ['-details', '-json', '-batch', '-'], { input: renderBatch(commands) }));
+}
+
 /** One command of bridge(8): `['vlan', 'add', 'dev', 'veth1', 'vid', '5', 'master']`. */
 export type BridgeCommand = readonly string[];
 

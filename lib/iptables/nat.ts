@@ -1,6 +1,6 @@
 /** The tables of one family: read whole with iptables-save, changed by one iptables-restore --noflush. */
 import { CniError, code } from '../cni/errors.ts';
-import { findTool, run, ToolError } from '../exec.ts';
+import { findTool, run, runBeside, ToolError } from '../exec.ts';
 import type { Family } from '../net/ip.ts';
 import { sameRule } from './rule.ts';
 
@@ -65,14 +65,14 @@ export interface Changes {
 }
 
 /**
- * One call of iptables-restore, a transaction for each table. All or nothing of each; when `raw` is refused, `nat` is not
- * tried. Do not declare a chain as `:CHAIN`: that flushes one which exists. Throws ToolError.
+ * What one call of iptables-restore takes, a transaction for each table. All or nothing of each; when `raw` is refused,
+ * `nat` is not tried. Do not declare a chain as `:CHAIN`: that flushes one which exists. `undefined` for no lines.
  */
-function restore(family: Family, { raw = [], nat }: Changes): void {
+function restoring(family: Family, { raw = [], nat }: Changes): Parameters<typeof run> | undefined {
   const input = [...section('raw', raw), ...section('nat', nat)];
-  if (input.length === 0) return;
+  if (input.length === 0) return undefined;
   const options = { input: `${input.join('\n')}\n`, timeoutMs: (LOCK_WAIT_S + 10) * 1000 };
-  run(TOOLS[family].restore, ['--noflush', `--wait=${LOCK_WAIT_S}`], options);
+  return [TOOLS[family].restore, ['--noflush', `--wait=${LOCK_WAIT_S}`], options];
 }
 
 function section(table: TableName, lines: readonly string[]): string[] {
@@ -86,14 +86,30 @@ export function hasRule(table: NatTable, chain: string, rule: string): boolean {
 
 /** For changes that suppose a state: the kernel's refusal, `undefined` when they are written. Throws as applyTables(). */
 function tryRestore(family: Family, changes: Changes): ToolError | undefined {
+  const call = restoring(family, changes);
   try {
-    restore(family, changes);
+    if (call !== undefined) run(...call);
     return undefined;
   } catch (error) {
-    if (!(error instanceof ToolError) || error.exitCode === undefined) throw error;
-    if (error.stderr.includes('xtables lock')) throw lockHeld(family, error);
-    return error;
+    return refusalOf(family, error);
   }
+}
+
+/** The same, started when this returns. */
+async function tryRestoreBeside(family: Family, changes: Changes): Promise<ToolError | undefined> {
+  const call = restoring(family, changes);
+  try {
+    if (call !== undefined) await runBeside(...call);
+    return undefined;
+  } catch (error) {
+    return refusalOf(family, error);
+  }
+}
+
+function refusalOf(family: Family, error: unknown): ToolError {
+  if (!(error instanceof ToolError) || error.exitCode === undefined) throw error;
+  if (error.stderr.includes('xtables lock')) throw lockHeld(family, error);
+  return error;
 }
 
 /** How often a plan is made again after another process changed the table between looking and writing. */
@@ -131,17 +147,27 @@ export function applyTables(family: Family, { plan, look }: Planning, seen?: Tab
   }
 }
 
-/** The same for the nat table alone; its lines. */
-export function applyNat(
-  family: Family,
-  plan: (table: NatTable | undefined) => readonly string[],
-  seen?: NatTable,
-): readonly string[] {
-  const planning: Planning = {
-    plan: (tables) => ({ nat: plan(tables?.nat) }),
-    look: () => ({ nat: saveNat(family) }),
-  };
-  return applyTables(family, planning, seen === undefined ? undefined : { nat: seen }).nat;
+/** The same beside what this process does meanwhile: the optimistic changes are on their way when this returns. */
+export async function applyTablesBeside(family: Family, planning: Planning): Promise<Changes> {
+  const changes = planning.plan(undefined);
+  const refusal = await tryRestoreBeside(family, changes);
+  return refusal === undefined ? changes : applyTables(family, planning, planning.look());
+}
+
+type NatPlan = (table: NatTable | undefined) => readonly string[];
+
+/** The same as applyTables() for the nat table alone. */
+export function applyNat(family: Family, plan: NatPlan, seen?: NatTable): void {
+  applyTables(family, planningOf(family, plan), seen === undefined ? undefined : { nat: seen });
+}
+
+/** The same as applyTablesBeside() for the nat table alone. */
+export async function applyNatBeside(family: Family, plan: NatPlan): Promise<void> {
+  await applyTablesBeside(family, planningOf(family, plan));
+}
+
+function planningOf(family: Family, plan: NatPlan): Planning {
+  return { plan: (tables) => ({ nat: plan(tables?.nat) }), look: () => ({ nat: saveNat(family) }) };
 }
 
 function lockHeld(family: Family, cause: ToolError): CniError {

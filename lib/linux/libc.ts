@@ -18,8 +18,10 @@ const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const SOL_SOCKET = 1;
 const SO_NETNS_COOKIE = 71;
 const MSG_DONTWAIT = 0x40;
-/** netdevice(7): sets the MAC address of a link. */
+/** netdevice(7): sets the MAC address of a link, tells its flags. */
 const SIOCSIFHWADDR = 0x8924n;
+const SIOCGIFFLAGS = 0x8913n;
+const IFF_RUNNING = 0x40;
 const ARPHRD_ETHER = 1;
 
 interface Libc {
@@ -101,16 +103,32 @@ export function sendDatagram(family: Family, address: Buffer, port: number): voi
 /**
  * Sets the MAC address that link `ifname` of this thread's namespace has anyway, at which the kernel tells the neighbours
  * (with arp_notify and ndisc_notify on). It does so when the link comes up, too, but then the far end may not forward yet.
+ * Refused: then the neighbours find out by themselves, later.
  */
 export function announceMac(ifname: string, mac: string): void {
-  const fd = libc('socket')(AF_INET[4], SOCK_DGRAM_CLOEXEC, 0);
-  if (fd < 0) return;
-  // struct ifreq: the name in 16 bytes, then a sockaddr.
-  const request = Buffer.alloc(40);
-  request.write(ifname, 0, 15);
+  const request = requestFor(ifname);
   request.writeUInt16LE(ARPHRD_ETHER, 16);
   request.write(mac.replaceAll(':', ''), 18, 'hex');
-  // Refused: then the neighbours find out by themselves, later.
-  libc('ioctl')(fd, SIOCSIFHWADDR, request);
+  askLink(SIOCSIFHWADDR, request);
+}
+
+/** Whether link `ifname` of this thread's namespace is up and operational: then a bridge forwards what its port says. */
+export function isRunning(ifname: string): boolean {
+  const request = requestFor(ifname);
+  return askLink(SIOCGIFFLAGS, request) && (request.readUInt16LE(16) & IFF_RUNNING) !== 0;
+}
+
+/** struct ifreq: the name in 16 bytes, then what the request is about. */
+function requestFor(ifname: string): Buffer {
+  const request = Buffer.alloc(40);
+  request.write(ifname, 0, 15);
+  return request;
+}
+
+function askLink(what: bigint, request: Buffer): boolean {
+  const fd = libc('socket')(AF_INET[4], SOCK_DGRAM_CLOEXEC, 0);
+  if (fd < 0) return false;
+  const status = libc('ioctl')(fd, what, request);
   closeSync(fd);
+  return status === 0;
 }

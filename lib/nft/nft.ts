@@ -1,6 +1,6 @@
 /** The nft tool: one table or chain read, one transaction written, and races with others retried. */
 import { isObject } from '../cni/json.ts';
-import { run, ToolError } from '../exec.ts';
+import { run, runBeside, ToolError } from '../exec.ts';
 import { ruleText } from './rule-text.ts';
 import type { NftTable, NftTransaction, RuleRef } from './transaction.ts';
 
@@ -75,6 +75,8 @@ function isUnsupported(error: unknown): boolean {
 /** How often a plan is made again after another process took away what it names. */
 const MAX_ATTEMPTS = 20;
 
+const WRITE = ['-f', '-'];
+
 /**
  * Writes what `plan()` says, all or nothing, as one transaction over all its tables. Where it names handles that it has
  * listed, another process may have deleted them meanwhile: then it is asked again. Throws ToolError.
@@ -84,10 +86,22 @@ export function applyNft(plan: () => readonly NftTransaction[]): void {
     const script = plan().join('');
     if (script === '') return;
     try {
-      run('nft', ['-f', '-'], { input: script });
+      run('nft', WRITE, { input: script });
       return;
     } catch (error) {
       if (!isAbsent(error) || attempt === MAX_ATTEMPTS) throw error;
     }
+  }
+}
+
+/** The same beside what this process does meanwhile: the first transaction is on its way when this returns. */
+export async function applyNftBeside(plan: () => readonly NftTransaction[]): Promise<void> {
+  const script = plan().join('');
+  if (script === '') return;
+  try {
+    await runBeside('nft', WRITE, { input: script });
+  } catch (error) {
+    if (!isAbsent(error)) throw error;
+    applyNft(plan);
   }
 }

@@ -45,14 +45,15 @@ export interface Surroundings {
   warn(message: string): void;
 }
 
-/** Makes the bridge what `config` and `gateways` (addresses with prefix) ask for. Throws. */
+/** Makes the bridge what `config` and `gateways` (addresses with prefix) ask for; who has just looked gives `known`. Throws. */
 export async function ensureBridge(
   config: BridgeConfig,
   gateways: readonly Cidr[],
   around: Surroundings,
+  known?: Seen,
 ): Promise<Made> {
   const names = freshNames(vlanGatewayName(config, gateways));
-  let seen = look(config, gateways);
+  let seen = known ?? look(config, gateways);
   const isNew = seen.bridge === undefined;
   let isExclusive = false;
   for (let attempt = 1; ; attempt += 1) {

@@ -97,7 +97,8 @@ function deleteIfOurs(ifname: string, macs: readonly string[]): Cidr[] {
   return link?.address !== undefined && macs.includes(link.address) ? deleteContainerLink(ifname) : [];
 }
 
-function recordedAddresses({ record, previous }: Known, ifname: string): Cidr[] {
+/** Those that ADD gave it, as far as anybody kept them. */
+export function recordedAddresses({ record, previous }: Known, ifname: string): Cidr[] {
   const own = (record?.addresses ?? []).flatMap((text) => parseCidr(text) ?? []);
   return [...own, ...containerAddresses(previous, ifname)];
 }

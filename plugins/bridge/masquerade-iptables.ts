@@ -2,10 +2,10 @@
  * Masquerade in the reference's iptables rules: POSTROUTING sends what an address of ours sends to the container's chain,
  * which spares the own network and multicast and masquerades the rest.
  */
-import { forAll } from '../../lib/cni/errors.ts';
+import { forAllBeside } from '../../lib/cni/errors.ts';
 import { removeRulesOf } from '../../lib/firewall/owned.ts';
 import { type ChainOwner, chainName } from '../../lib/iptables/chain-name.ts';
-import { applyNat, hasRule, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
+import { applyNat, applyNatBeside, hasRule, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
 import { comment, hostCidr, optionOf, words } from '../../lib/iptables/rule.ts';
 import { type Cidr, type Family, formatCidr, networkText } from '../../lib/net/ip.ts';
 import type { Addresses, Masquerade } from './masquerade.ts';
@@ -17,13 +17,16 @@ const MULTICAST: { readonly [F in Family]: string } = { 4: '224.0.0.0/4', 6: 'ff
 export const iptablesMasquerade: Masquerade = {
   /** One transaction per family. */
   add(owner, addresses) {
-    for (const [family, own] of byFamily(addresses)) {
-      if (own.length > 0) applyNat(family, (table) => planMasquerade(owner, own, table));
-    }
+    const present = byFamily(addresses).filter(([, own]) => own.length > 0);
+    return forAllBeside(present, ([family, own]) =>
+      applyNatBeside(family, (table) => planMasquerade(owner, own, table)),
+    );
   },
   /** With its last rule goes the owner's chain. */
   remove(owner, addresses, families) {
-    forAll(FAMILIES, (family) => removeFamily(owner, family, { addresses, isLikely: families.includes(family) }));
+    return forAllBeside(FAMILIES, (family) =>
+      removeFamily(owner, family, { addresses, isLikely: families.includes(family) }),
+    );
   },
   missing(owner, addresses) {
     return byFamily(addresses).flatMap(([family, own]) =>
@@ -44,7 +47,7 @@ interface Leaving {
   readonly isLikely: boolean;
 }
 
-function removeFamily(owner: ChainOwner, family: Family, { addresses, isLikely }: Leaving): void {
+async function removeFamily(owner: ChainOwner, family: Family, { addresses, isLikely }: Leaving): Promise<void> {
   const own = ofFamily(addresses, family);
   if ('only' in own && own.only.length === 0) return;
   if ('allBut' in own || !isLikely) {
@@ -53,7 +56,7 @@ function removeFamily(owner: ChainOwner, family: Family, { addresses, isLikely }
     return;
   }
   const { only } = own;
-  applyNat(family, (table) =>
+  await applyNatBeside(family, (table) =>
     table === undefined ? planUsualRemoval(owner, only) : planUnmasquerade(owner, { only }, table),
   );
 }

@@ -8,7 +8,7 @@ import {
   masqueradeComment,
   networkKey,
 } from '../../lib/nft/masquerades.ts';
-import { applyNft, list, type NftListing, type NftRule } from '../../lib/nft/nft.ts';
+import { applyNft, applyNftBeside, list, type NftListing, type NftRule } from '../../lib/nft/nft.ts';
 import { deletion } from '../../lib/nft/owned.ts';
 import { NftTransaction, type RuleRef } from '../../lib/nft/transaction.ts';
 import type { Masquerade, Owner } from './masquerade.ts';
@@ -18,10 +18,12 @@ const SHARED = ['ip daddr 224.0.0.0/4 return', 'ip6 daddr ff00::/8 return', `got
 
 export const nftMasquerade: Masquerade = {
   add(owner, addresses, isKnown) {
-    applyNft(() => [planMasquerade(owner, addresses, isKnown ? rulesOfContainers().filter(isOf(owner)) : [])]);
+    return applyNftBeside(() => [
+      planMasquerade(owner, addresses, isKnown ? rulesOfContainers().filter(isOf(owner)) : []),
+    ]);
   },
   remove(owner) {
-    applyNft(() => [deletion(MASQUERADE_TABLE, rulesOfContainers().filter(isOf(owner)))]);
+    return applyNftBeside(() => [deletion(MASQUERADE_TABLE, rulesOfContainers().filter(isOf(owner)))]);
   },
   missing(owner, addresses) {
     return findMissing(owner, addresses, list(MASQUERADE_TABLE));

@@ -15,13 +15,16 @@ export type Owner = MasqueradeOwner;
 export type Addresses = { readonly only: readonly Cidr[] } | { readonly allBut: readonly Cidr[] };
 
 export interface Masquerade {
-  /** Adds what is missing for `addresses`. `isKnown` is false where no earlier ADD can have left rules. Throws ToolError. */
-  add(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): void;
   /**
-   * Missing rules are success; most likely they are of `families`, those that the configuration masquerades. Does all it
-   * can before it throws.
+   * Adds what is missing for `addresses`, beside what this process does meanwhile. `isKnown` is false where no earlier ADD
+   * can have left rules. Rejects with ToolError.
    */
-  remove(owner: Owner, addresses: Addresses, families: readonly Family[]): void;
+  add(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): Promise<void>;
+  /**
+   * Missing rules are success; most likely they are of `families`, those that the configuration masquerades. Runs beside
+   * what this process does meanwhile; does all it can before it rejects.
+   */
+  remove(owner: Owner, addresses: Addresses, families: readonly Family[]): Promise<void>;
   /** What is missing of the rules for `addresses`, each as a part of a sentence. Throws ToolError. */
   missing(owner: Owner, addresses: readonly Cidr[]): string[];
   /** Removes what is left of attachments that are not `present`. Throws ToolError. */

@@ -31,15 +31,14 @@ export class PaperNode {
 
   /** Stdout of a tool, which always succeeds. */
   answer(tool: string, args: readonly string[], input: string): string {
-    if (tool === 'ip') return this.#ip(args, input.trimEnd().split('\n'));
+    if (tool === 'ip') return this.#ip(input.trimEnd().split('\n'));
     if (tool.endsWith('-restore')) this.#restore(tool.replace('-restore', ''), input);
     if (tool.endsWith('-save')) return this.#save(tool.replace('-save', ''));
     return tool === 'nft' && args.includes('--json') ? LISTING : '';
   }
 
-  #ip(args: readonly string[], lines: readonly string[]): string {
-    const isQuery = args.includes('-json');
-    return lines.map((line) => (isQuery ? this.#show(line) : this.#change(line))).join('');
+  #ip(lines: readonly string[]): string {
+    return lines.map((line) => (/^\w+ show /.test(line) ? this.#show(line) : this.#change(line))).join('');
   }
 
   #change(line: string): string {
@@ -60,7 +59,7 @@ export class PaperNode {
     if (line.startsWith('route')) return `${JSON.stringify(ROUTES)}\n`;
     const name = / dev (\S+)$/.exec(line)?.[1];
     const links = name === undefined ? [] : [this.#link(name)].filter((link) => link !== undefined);
-    return /^(link|addr) show/.test(line) ? `${JSON.stringify(links)}\n` : '';
+    return `${JSON.stringify(links)}\n`;
   }
 
   #link(name: string): LinkInfo | undefined {

@@ -3,7 +3,7 @@
  * libc succeeds at everything, and the process is one that a runtime started: nothing of the build machine is read or
  * changed, and a call runs from the name it is called by to its exit status.
  */
-import type { SpawnSyncOptionsWithBufferEncoding } from 'node:child_process';
+import type { SpawnOptions, SpawnSyncOptionsWithBufferEncoding } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -202,14 +202,28 @@ function specialFiles(
 /** A real child is started each time, which reads its input and does nothing with it: what that takes is rehearsed, too. */
 function answerChildren(node: PaperNode): Undo {
   const childProcess = process.getBuiltinModule('node:child_process');
-  const { spawnSync: original } = childProcess;
+  const { spawnSync: original, spawn: originalBeside } = childProcess;
   const spawnSync = (file: string, args: readonly string[], options: SpawnSyncOptionsWithBufferEncoding) => {
     const ended = original('/bin/cat', [], options);
     const input = Buffer.from((options.input ?? '') as string | Uint8Array).toString();
     const stdout = Buffer.from(node.answer(basename(file), args, input));
     return { ...ended, output: [null, stdout, ended.stderr], stdout };
   };
-  return replace(childProcess, { spawnSync });
+  // What runs beside others is asked for nothing but success.
+  const spawn = (file: string, args: readonly string[], options: SpawnOptions) => {
+    const child = originalBeside('/bin/sh', ['-c', 'exec cat > /dev/null'], options);
+    const { stdin } = child;
+    if (stdin === null) throw new Error(`the rehearsal cannot start ${file}`);
+    const end = stdin.end.bind(stdin);
+    replace(stdin, {
+      end(input: string) {
+        node.answer(basename(file), args, input);
+        return end(input);
+      },
+    });
+    return child;
+  };
+  return replace(childProcess, { spawnSync, spawn });
 }
 
 /** node:ffi cannot be in a snapshot, and none of its calls may be made. */
@@ -222,6 +236,11 @@ function replaceLibc(state: State): Undo {
       return 0;
     },
     socket: () => openSync('/dev/null', 'r'),
+    // Of a link that runs.
+    ioctl: (_fd, _what, request) => {
+      (request as Buffer).fill(0xff, 16);
+      return 0;
+    },
   };
   const dlopen = (_: unknown, wanted: Readonly<Record<string, unknown>>) => ({
     functions: Object.fromEntries(Object.keys(wanted).map((name) => [name, functions[name] ?? (() => 0)])),

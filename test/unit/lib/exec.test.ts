@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { code } from '../../../lib/cni/errors.ts';
-import { findTool, forgetTools, run, runPlugin, ToolError } from '../../../lib/exec.ts';
+import { findTool, forgetTools, run, runBeside, runPlugin, shareWithChildren, ToolError } from '../../../lib/exec.ts';
 
 let root: string;
 
@@ -26,9 +26,9 @@ function tool(name: string, body: string): void {
   chmodSync(join(root, name), 0o755);
 }
 
-function failureOf(action: () => unknown): ToolError {
+async function failureOf(action: () => Promise<unknown>): Promise<ToolError> {
   try {
-    action();
+    await action();
   } catch (error) {
     expect(error).toBeInstanceOf(ToolError);
     return error as ToolError;
@@ -71,30 +71,35 @@ describe('findTool()', () => {
   });
 });
 
-describe('run()', () => {
-  test('hands on arguments as they are, without a shell', () => {
+describe.each([
+  ['run()', async (...call: Parameters<typeof run>) => run(...call)],
+  ['runBeside()', runBeside],
+])('%s', (_name, run) => {
+  test('hands on arguments as they are, without a shell', async () => {
     tool('nodecni-tool', 'for a; do echo "[$a]"; done');
-    expect(run('nodecni-tool', ['$HOME', 'a b', '; exit 1', '*', ''])).toBe('[$HOME]\n[a b]\n[; exit 1]\n[*]\n[]\n');
+    expect(await run('nodecni-tool', ['$HOME', 'a b', '; exit 1', '*', ''])).toBe(
+      '[$HOME]\n[a b]\n[; exit 1]\n[*]\n[]\n',
+    );
   });
-  test('gives a bare environment', () => {
+  test('gives a bare environment', async () => {
     vi.stubEnv('NODE_OPTIONS', '');
     vi.stubEnv('LC_ALL', 'de_DE.UTF-8');
     vi.stubEnv('IPTABLES_LOCKFILE', '/x');
     tool('nodecni-tool', 'exec env');
-    const env = run('nodecni-tool', []).trim().split('\n').sort();
+    const env = (await run('nodecni-tool', [])).trim().split('\n').sort();
     expect(env.filter((line) => !/^(PWD|_|SHLVL)=/.test(line))).toEqual([
       'LC_ALL=C',
       'PATH=/usr/sbin:/sbin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin',
     ]);
   });
-  test('hands on its input, and an empty one by default', () => {
+  test('hands on its input, and an empty one by default', async () => {
     tool('nodecni-tool', 'exec cat');
-    expect(run('nodecni-tool', [], { input: 'a\nb' })).toBe('a\nb');
-    expect(run('nodecni-tool', [])).toBe('');
+    expect(await run('nodecni-tool', [], { input: 'a\nb' })).toBe('a\nb');
+    expect(await run('nodecni-tool', [])).toBe('');
   });
-  test('says what the tool said when it fails', () => {
+  test('says what the tool said when it fails', async () => {
     tool('nodecni-tool', 'echo out; echo first >&2; echo second >&2; exit 3');
-    expect(failureOf(() => run('nodecni-tool', ['-x', 'y']))).toMatchObject({
+    expect(await failureOf(() => run('nodecni-tool', ['-x', 'y']))).toMatchObject({
       code: code.toolFailed,
       message: 'nodecni-tool failed: first',
       details: '"nodecni-tool -x y" ended with status 3: first\nsecond',
@@ -104,34 +109,36 @@ describe('run()', () => {
       stderr: 'first\nsecond\n',
     });
   });
-  test('passes over the name and version that iptables says first', () => {
+  test('passes over the name and version that iptables says first', async () => {
     tool(
       'nodecni-tool',
       'echo "iptables-restore v1.8.9 (nf_tables): " >&2; echo "line 5: RULE_APPEND failed" >&2; exit 4',
     );
-    expect(failureOf(() => run('nodecni-tool', [])).message).toBe('nodecni-tool failed: line 5: RULE_APPEND failed');
+    expect((await failureOf(() => run('nodecni-tool', []))).message).toBe(
+      'nodecni-tool failed: line 5: RULE_APPEND failed',
+    );
   });
-  test('says which signal ended it', () => {
+  test('says which signal ended it', async () => {
     tool('nodecni-tool', 'kill -TERM $$');
-    expect(failureOf(() => run('nodecni-tool', []))).toMatchObject({
+    expect(await failureOf(() => run('nodecni-tool', []))).toMatchObject({
       message: 'nodecni-tool failed',
       details: '"nodecni-tool" was ended by SIGTERM',
       exitCode: undefined,
     });
   });
-  test('ends a tool that takes too long, also one that ignores SIGTERM', () => {
+  test('ends a tool that takes too long, also one that ignores SIGTERM', async () => {
     tool('nodecni-tool', "trap '' TERM; while :; do sleep 0.1; done");
-    expect(failureOf(() => run('nodecni-tool', [], { timeoutMs: 200 }))).toMatchObject({
+    expect(await failureOf(() => run('nodecni-tool', [], { timeoutMs: 200 }))).toMatchObject({
       details: '"nodecni-tool" did not end within 0.2 s and was killed',
       exitCode: undefined,
     });
   });
-  test('says when a tool cannot be started', () => {
+  test('says when a tool cannot be started', async () => {
     writeFileSync(join(root, 'nodecni-tool'), '#!/no/such/interpreter\n', { mode: 0o755 });
-    expect(failureOf(() => run('nodecni-tool', [])).details).toMatch(/could not be started: .*ENOENT/);
+    expect((await failureOf(() => run('nodecni-tool', []))).details).toMatch(/could not be started: .*ENOENT/);
   });
-  test('says what to install when a tool is missing', () => {
-    expect(() => run('nodecni-tool', [])).toThrow(
+  test('says what to install when a tool is missing', async () => {
+    await expect(run('nodecni-tool', [])).rejects.toThrow(
       expect.objectContaining({
         code: code.toolFailed,
         message: 'cannot find nodecni-tool',
@@ -139,6 +146,24 @@ describe('run()', () => {
       }),
     );
   });
+});
+
+test('runBeside() has started the tool when it returns, and both share what is shared', async () => {
+  const [one, two] = ['one', 'two'].map((name) => {
+    const path = join(root, name);
+    writeFileSync(path, '');
+    return { fd: openSync(path, 'r'), path };
+  });
+  if (one === undefined || two === undefined) throw new Error('there are two');
+  const ends = [one, two].map(({ fd }) => shareWithChildren(fd));
+  tool('nodecni-tool', `readlink /proc/self/fd/${one.fd} /proc/self/fd/${two.fd}; exit 0`);
+  const beside = runBeside('nodecni-tool', []);
+  const meanwhile = run('nodecni-tool', []);
+  expect(meanwhile).toBe(`${one.path}\n${two.path}\n`);
+  expect(await beside).toBe(meanwhile);
+  for (const end of ends) end();
+  expect(run('nodecni-tool', []).includes(root)).toBe(false);
+  for (const { fd } of [one, two]) closeSync(fd);
 });
 
 describe('runPlugin()', () => {

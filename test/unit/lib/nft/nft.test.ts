@@ -2,10 +2,13 @@
 
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { run, ToolError } from '../../../../lib/exec.ts';
-import { applyNft, list, listTables, parseListing } from '../../../../lib/nft/nft.ts';
+import { applyNft, applyNftBeside, list, listTables, parseListing } from '../../../../lib/nft/nft.ts';
 import { NftTransaction } from '../../../../lib/nft/transaction.ts';
 
-vi.mock(import('../../../../lib/exec.ts'), async (original) => ({ ...(await original()), run: vi.fn() }));
+vi.mock(import('../../../../lib/exec.ts'), async (original) => {
+  const run = vi.fn();
+  return { ...(await original()), run, runBeside: async (...call) => run(...call) };
+});
 
 const nft = vi.mocked(run);
 
@@ -78,46 +81,50 @@ test('listTables() names them by family', () => {
   expect(listTables()).toEqual(['ip6 kube-proxy']);
 });
 
-describe('applyNft()', () => {
+describe.each([
+  ['applyNft()', async (plan: Parameters<typeof applyNft>[0]) => applyNft(plan)],
+  ['applyNftBeside()', applyNftBeside],
+])('%s', (name, apply) => {
   const deletion = (handle: number) => new NftTransaction('ip t').deleteRule({ chain: 'c', handle });
 
-  test('starts nothing for nothing', () => {
-    applyNft(() => [new NftTransaction('ip t')]);
+  test('starts nothing for nothing', async () => {
+    await apply(() => [new NftTransaction('ip t')]);
     expect(nft).not.toHaveBeenCalled();
   });
 
-  test('sends all tables as one', () => {
-    applyNft(() => [deletion(1), new NftTransaction('ip6 t').flushChain('c')]);
+  test('sends all tables as one', async () => {
+    await apply(() => [deletion(1), new NftTransaction('ip6 t').flushChain('c')]);
     expect(nft.mock.calls).toEqual([
       ['nft', ['-f', '-'], { input: 'delete rule ip t c handle 1\nflush chain ip6 t c\n' }],
     ]);
   });
 
-  test('plans again when a handle is gone', () => {
+  test('plans again when a handle is gone', async () => {
     nft.mockImplementationOnce(() => {
       throw refusal('/dev/stdin:1:46-48: Error: Could not process rule: No such file or directory\n');
     });
     const handles = [1, 2];
-    applyNft(() => [deletion(handles.shift() ?? 0)]);
+    await apply(() => [deletion(handles.shift() ?? 0)]);
     expect(nft.mock.calls.map(([, , options]) => options?.input)).toEqual([
       'delete rule ip t c handle 1\n',
       'delete rule ip t c handle 2\n',
     ]);
   });
 
-  test('does not go on for ever', () => {
+  test('does not go on for ever', async () => {
     nft.mockImplementation(() => {
       throw refusal('Error: Could not process rule: No such file or directory\n');
     });
-    expect(() => applyNft(() => [deletion(1)])).toThrow('No such file or directory');
-    expect(nft).toHaveBeenCalledTimes(20);
+    await expect(apply(() => [deletion(1)])).rejects.toThrow('No such file or directory');
+    // Beside, the first one does not count.
+    expect(nft).toHaveBeenCalledTimes(name === 'applyNft()' ? 20 : 21);
   });
 
-  test('does not repeat what was refused for another reason', () => {
+  test('does not repeat what was refused for another reason', async () => {
     nft.mockImplementation(() => {
       throw refusal('Error: Could not process rule: Operation not permitted\n');
     });
-    expect(() => applyNft(() => [deletion(1)])).toThrow('Operation not permitted');
+    await expect(apply(() => [deletion(1)])).rejects.toThrow('Operation not permitted');
     expect(nft).toHaveBeenCalledTimes(1);
   });
 });

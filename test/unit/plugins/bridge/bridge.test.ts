@@ -8,9 +8,9 @@ import { storeAt } from '../../../../lib/attachment/store.ts';
 import { delegate } from '../../../../lib/cni/delegate.ts';
 import { CniError } from '../../../../lib/cni/errors.ts';
 import { findTool } from '../../../../lib/exec.ts';
-import { runBatch } from '../../../../lib/iproute2/batch.ts';
+import { runAndShow, runBatch } from '../../../../lib/iproute2/batch.ts';
 import { showLink } from '../../../../lib/iproute2/show.ts';
-import { announceMac } from '../../../../lib/linux/libc.ts';
+import { announceMac, isRunning } from '../../../../lib/linux/libc.ts';
 import { linkNames } from '../../../../lib/linux/links.ts';
 import { netnsState, openNetns } from '../../../../lib/linux/netns.ts';
 import { writeSysctl } from '../../../../lib/linux/sysctl.ts';
@@ -30,10 +30,15 @@ vi.mock(import('../../../../lib/exec.ts'), async (original) => ({ ...(await orig
 vi.mock(import('../../../../lib/iproute2/batch.ts'), async (original) => ({
   ...(await original()),
   runBatch: vi.fn(),
+  runAndShow: vi.fn(),
 }));
 vi.mock(import('../../../../lib/iproute2/show.ts'), async (original) => ({ ...(await original()), showLink: vi.fn() }));
 // Not on the links of the machine that runs the tests.
-vi.mock(import('../../../../lib/linux/libc.ts'), async (original) => ({ ...(await original()), announceMac: vi.fn() }));
+vi.mock(import('../../../../lib/linux/libc.ts'), async (original) => ({
+  ...(await original()),
+  announceMac: vi.fn(),
+  isRunning: vi.fn(),
+}));
 vi.mock(import('../../../../lib/linux/links.ts'), () => ({ linkNames: vi.fn(), parseLinkNames: vi.fn() }));
 vi.mock(import('../../../../lib/linux/netns.ts'), () => ({
   netnsState: vi.fn(),
@@ -120,8 +125,20 @@ beforeEach(() => {
   vi.mocked(showLink)
     .mockReset()
     .mockImplementation((name) => {
-      step('port');
+      step(`look at ${name}`);
       return link(name, { linkinfo: { info_kind: 'veth' }, address: '02:00:00:00:00:01' });
+    });
+  vi.mocked(isRunning)
+    .mockReset()
+    .mockImplementation(() => {
+      step('port');
+      return true;
+    });
+  vi.mocked(runAndShow)
+    .mockReset()
+    .mockImplementation(([, first]) => {
+      step(`${first?.[0]} ${first?.[1]}`);
+      return [[link('cni0')]];
     });
   vi.mocked(runBatch)
     .mockReset()
@@ -170,10 +187,10 @@ beforeEach(() => {
   ] as const) {
     vi.mocked(masquerades[name].add)
       .mockReset()
-      .mockImplementation(() => step(`${prefix}rules`));
+      .mockImplementation(async () => step(`${prefix}rules`));
     vi.mocked(masquerades[name].remove)
       .mockReset()
-      .mockImplementation((_owner, addresses) => step(`-${prefix}rules ${texts(addresses)}`));
+      .mockImplementation(async (_owner, addresses) => step(`-${prefix}rules ${texts(addresses)}`));
   }
   vi.mocked(delegate)
     .mockReset()
@@ -184,7 +201,7 @@ beforeEach(() => {
 });
 
 describe('ADD', () => {
-  const steps = ['ipam ADD', 'bridge', 'link add', 'addr add', 'forwarding', 'rules', 'port', 'announcement'];
+  const steps = ['ipam ADD', 'link add', 'bridge', 'rules', 'addr add', 'forwarding', 'port', 'announcement'];
 
   test('builds from the address to the port', async () => {
     const result = await bridge.add(fakeCall(config));
@@ -195,23 +212,26 @@ describe('ADD', () => {
   const noRules = [`-rules only ${ADDRESS}`];
   test.each([
     ['ipam ADD', []],
-    ['bridge', ['ipam DEL']],
     ['link add', ['delete veth', 'ipam DEL']],
-    ['addr add', ['delete veth', 'ipam DEL']],
-    ['forwarding', ['delete veth', 'ipam DEL']],
-    ['rules', [...noRules, 'delete veth', 'ipam DEL']],
+    ['bridge', ['delete veth', 'ipam DEL']],
+    // Beside the container's side.
+    ['rules', ['addr add', 'forwarding', ...noRules, 'delete veth', 'ipam DEL']],
+    ['addr add', [...noRules, 'delete veth', 'ipam DEL']],
+    ['forwarding', [...noRules, 'delete veth', 'ipam DEL']],
     ['port', [...noRules, 'delete veth', 'ipam DEL']],
     ['announcement', [...noRules, 'delete veth', 'ipam DEL']],
   ])('that fails at "%s" undoes what it did, in reverse', async (name, undone) => {
     failing = new Set([name]);
     await expect(bridge.add(fakeCall(config))).rejects.toMatchObject({ code: 102, message: `${name} failed` });
-    expect(log).toEqual([...steps.slice(0, steps.indexOf(name) + 1), ...undone]);
+    // A refused batch is sent again after a look at the bridge.
+    const again = name === 'link add' ? ['bridge', 'link add'] : [];
+    expect(log).toEqual([...steps.slice(0, steps.indexOf(name) + 1), ...again, ...undone]);
   });
 
   const gateway = { name: 'cni0.5', mac: '02:00:00:00:00:0c', port: 'veth9', isNew: true };
   test.each([
-    ['VLANs', ['delete veth', 'delete cni0']],
-    ['rules', [...noRules, 'delete veth']],
+    ['VLANs', ['delete cni0', 'delete veth']],
+    ['addr add', [...noRules, 'delete veth']],
   ])('takes a VLAN gateway that it made back only before that has its VLAN: "%s" fails', async (name, undone) => {
     vi.mocked(ensureBridge).mockResolvedValue({ mac: '02:00:00:00:00:0b', gateway });
     failing = new Set([name]);
@@ -225,10 +245,12 @@ describe('ADD', () => {
     await expect(bridge.add(fakeCall(keys))).rejects.toThrow('addr add failed');
     expect(log).toEqual([
       'ipam ADD',
-      'bridge',
       'link add',
+      'bridge',
       'spoof check',
+      'rules',
       'addr add',
+      ...noRules,
       '-spoof check c1',
       'delete veth',
       'ipam DEL',
@@ -237,7 +259,7 @@ describe('ADD', () => {
 
   test('leaves the link of the container down where that is asked for, and waits for no port', async () => {
     await bridge.add(fakeCall({ disableContainerInterface: true, ipam: { dataDir } }));
-    expect(log).toEqual(['bridge', 'link add']);
+    expect(log).toEqual(['link add', 'bridge']);
   });
 
   test('touches nothing when the container has an interface of this name', async () => {
@@ -287,7 +309,7 @@ describe('ADD', () => {
 
   test('asks a layer 2 bridge for links only', async () => {
     await bridge.add(fakeCall({ ipam: { dataDir } }));
-    expect(log).toEqual(['bridge', 'link add', 'link set', 'port']);
+    expect(log).toEqual(['link add', 'bridge', 'link set', 'port']);
   });
 });
 
@@ -304,14 +326,14 @@ describe('DEL', () => {
   const shown = (address: string) =>
     vi.mocked(showLink).mockImplementation((name) => link(name, { linkinfo: { info_kind: 'veth' }, address }));
 
-  test('takes the recorded host end, then the rules, then the lease, then the record', async () => {
+  test('takes rules and the recorded host end beside each other, then the lease, then the record', async () => {
     await bridge.add(fakeCall(config));
     const read = recorded();
     const name = typeof read === 'string' ? '' : (read.record.hostLink?.name ?? '');
     vi.mocked(linkNames).mockReturnValue(new Set(['lo', name]));
     log = [];
     await bridge.del(call());
-    expect(log).toEqual(['delete veth', ...rules, 'ipam DEL']);
+    expect(log).toEqual([...rules, 'delete veth', 'ipam DEL']);
     expect(deleteLink).toHaveBeenCalledWith(name, []);
     expect(recorded()).toBe('none');
   });
@@ -369,16 +391,24 @@ describe('DEL', () => {
     expect(log).toEqual(['-rules only 10.1.0.5/24', 'ipam DEL']);
   });
 
-  test('without a record takes the host end of prevResult, then the rules, then the lease', async () => {
+  test('without a record takes rules and the host end of prevResult, then the lease', async () => {
     await bridge.del(call({ prevResult }, 'c2'));
-    expect(log).toEqual(['port', 'port', 'delete veth', ...rules, 'ipam DEL']);
+    expect(log).toEqual([...rules, 'look at cni0', 'look at veth1', 'delete veth', 'ipam DEL']);
   });
 
   test('takes the container end that has the MAC address of prevResult', async () => {
     hasOwnLink();
     shown('02:00:00:00:00:02');
     await bridge.del(call({ prevResult }, 'c3'));
-    expect(log).toEqual(['delete eth0', ...rules, 'ipam DEL']);
+    expect(log).toEqual([...rules, 'delete eth0', 'ipam DEL']);
+  });
+
+  test('takes rules of addresses that only the container knew of', async () => {
+    hasOwnLink();
+    shown('02:00:00:00:00:02');
+    vi.mocked(deleteContainerLink).mockReturnValue([cidr(ADDRESS), cidr('10.1.0.6/24')]);
+    await bridge.del(call({ prevResult }, 'c17'));
+    expect(log).toEqual([...rules, '-rules only 10.1.0.6/24', 'ipam DEL']);
   });
 
   test('leaves the link of another pod at its path alone', async () => {
@@ -413,12 +443,12 @@ describe('DEL', () => {
 
   test('without a record looks into every firewall that may hold rules', async () => {
     await bridge.del(call({ prevResult, ipMasqBackend: 'nftables' }, 'c16'));
-    expect(log.slice(-3)).toEqual([...rules, `-nft rules only ${ADDRESS}`, 'ipam DEL']);
+    expect(log.slice(0, 2)).toEqual([...rules, `-nft rules only ${ADDRESS}`]);
   });
 
   test('leaves rules alone where there are none', async () => {
     await bridge.del(call({ ipMasq: false, prevResult }, 'c7'));
-    expect(log).toEqual(['port', 'port', 'delete veth', 'ipam DEL']);
+    expect(log).toEqual(['look at cni0', 'look at veth1', 'delete veth', 'ipam DEL']);
   });
 
   test('keeps the lease while the link stays, but takes the rules', async () => {
@@ -440,7 +470,7 @@ describe('DEL', () => {
   test.each(['absent', 'other'] as const)('without the namespace (%s) works from prevResult', async (state) => {
     vi.mocked(netnsState).mockReturnValue(state);
     await bridge.del(call({ prevResult }, `c10-${state}`));
-    expect(log).toEqual(['port', 'port', 'delete veth', ...rules, 'ipam DEL']);
+    expect(log).toEqual([...rules, 'look at cni0', 'look at veth1', 'delete veth', 'ipam DEL']);
   });
 
   test('without namespace and prevResult looks for the rules of the container', async () => {

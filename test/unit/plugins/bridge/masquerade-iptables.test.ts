@@ -1,7 +1,14 @@
 /** Masquerade rules: the reference's, in an order that spares every network, and gone without a trace. */
 
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { applyNat, type NatTable, parseNat, saveIfSupported, saveNat } from '../../../../lib/iptables/nat.ts';
+import {
+  applyNat,
+  applyNatBeside,
+  type NatTable,
+  parseNat,
+  saveIfSupported,
+  saveNat,
+} from '../../../../lib/iptables/nat.ts';
 import {
   iptablesMasquerade,
   masqueradeRules,
@@ -13,6 +20,7 @@ import { chain, cidr, owner } from './fixtures.ts';
 vi.mock(import('../../../../lib/iptables/nat.ts'), async (original) => ({
   ...(await original()),
   applyNat: vi.fn(),
+  applyNatBeside: vi.fn(),
   saveNat: vi.fn(),
   saveIfSupported: vi.fn(),
 }));
@@ -162,10 +170,12 @@ describe('planUnmasquerade()', () => {
 
 describe('what is sent', () => {
   const apply = vi.mocked(applyNat);
+  const beside = vi.mocked(applyNatBeside);
   const save = vi.mocked(saveIfSupported);
 
   beforeEach(() => {
-    apply.mockReset().mockReturnValue([]);
+    apply.mockReset();
+    beside.mockReset().mockImplementation(async (family, plan) => apply(family, plan));
     save.mockReset().mockReturnValue(table([], undefined));
   });
 
@@ -174,53 +184,54 @@ describe('what is sent', () => {
     return apply.mock.calls.map(([family, plan, seen]) => ({ family, lines: plan(seen) }));
   }
 
-  test('add() is one transaction per family that there is', () => {
-    iptablesMasquerade.add(owner, [...one, cidr('fd00::5/64')], false);
+  test('add() is one transaction per family that there is', async () => {
+    await iptablesMasquerade.add(owner, [...one, cidr('fd00::5/64')], false);
     expect(sent().map(({ family, lines }) => [family, lines.length])).toEqual([
       [4, 4],
       [6, 4],
     ]);
     apply.mockClear();
-    iptablesMasquerade.add(owner, one, false);
+    await iptablesMasquerade.add(owner, one, false);
     expect(sent().map(({ family }) => family)).toEqual([4]);
     apply.mockClear();
-    iptablesMasquerade.add(owner, [], false);
+    await iptablesMasquerade.add(owner, [], false);
     expect(apply).not.toHaveBeenCalled();
   });
 
-  test('remove() supposes the usual state and names each rule once', () => {
-    iptablesMasquerade.remove(owner, { only: [...one, ...one] }, [4, 6]);
+  test('remove() supposes the usual state and names each rule once', async () => {
+    await iptablesMasquerade.remove(owner, { only: [...one, ...one] }, [4, 6]);
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
     expect(save).not.toHaveBeenCalled();
   });
 
-  test('remove() looks first when nobody knows the address', () => {
+  test('remove() looks first when nobody knows the address', async () => {
     save.mockImplementation((family) => (family === 4 ? table([jump('10.1.0.5/32')], []) : undefined));
-    iptablesMasquerade.remove(owner, { allBut: [] }, [4, 6]);
+    await iptablesMasquerade.remove(owner, { allBut: [] }, [4, 6]);
     expect(sent()).toEqual([
       { family: 4, lines: [`-D POSTROUTING ${jump('10.1.0.5/32')}`, `-F ${chain}`, `-X ${chain}`] },
     ]);
   });
 
-  test('remove() looks first into a family that is not masqueraded, if there can be one', () => {
+  test('remove() looks first into a family that is not masqueraded, if there can be one', async () => {
     save.mockReturnValue(undefined);
-    iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4]);
+    await iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4]);
     expect(apply.mock.calls.map(([family]) => family)).toEqual([4]);
     save.mockReturnValue(table([jump('fd00::5/128')], []));
-    iptablesMasquerade.remove(owner, { only: [cidr('fd00::5/64')] }, [4]);
+    await iptablesMasquerade.remove(owner, { only: [cidr('fd00::5/64')] }, [4]);
     expect(sent().at(-1)).toEqual({
       family: 6,
       lines: [`-D POSTROUTING ${jump('fd00::5/128')}`, `-F ${chain}`, `-X ${chain}`],
     });
   });
 
-  test('remove() does the other family when one fails', () => {
+  test('remove() does the other family when one fails', async () => {
     apply.mockImplementationOnce(() => {
       throw new Error('refused');
     });
-    expect(() => iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4, 6])).toThrow('refused');
+    const removing = iptablesMasquerade.remove(owner, { only: [...one, cidr('fd00::5/64')] }, [4, 6]);
+    await expect(removing).rejects.toThrow('refused');
     expect(apply.mock.calls.map(([family]) => family)).toEqual([4, 6]);
   });
 

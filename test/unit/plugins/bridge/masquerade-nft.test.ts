@@ -7,7 +7,10 @@ import type { NftRule } from '../../../../lib/nft/nft.ts';
 import { findMissing, nftMasquerade, planMasquerade, unlisted } from '../../../../plugins/bridge/masquerade-nft.ts';
 import { cidr, owner } from './fixtures.ts';
 
-vi.mock(import('../../../../lib/exec.ts'), async (original) => ({ ...(await original()), run: vi.fn() }));
+vi.mock(import('../../../../lib/exec.ts'), async (original) => {
+  const run = vi.fn();
+  return { ...(await original()), run, runBeside: async (...call) => run(...call) };
+});
 
 const note = masqueradeComment(owner);
 const rule4 = 'ip saddr 10.1.0.5 ip daddr != 10.1.0.0/24 masquerade';
@@ -99,22 +102,22 @@ describe('what is started', () => {
     nft.mockReset().mockReturnValue(JSON.stringify({ nftables: rules }));
   });
 
-  test('an ADD of a container seen for the first time is one child, for both families', () => {
-    nftMasquerade.add(owner, both, false);
+  test('an ADD of a container seen for the first time is one child, for both families', async () => {
+    await nftMasquerade.add(owner, both, false);
     expect(started()).toEqual(['-f -']);
   });
 
-  test('an ADD after another one takes its rules away in the same transaction', () => {
-    nftMasquerade.add(owner, both, true);
+  test('an ADD after another one takes its rules away in the same transaction', async () => {
+    await nftMasquerade.add(owner, both, true);
     expect(started()).toEqual(['--json list chain', '-f -']);
     expect(nft.mock.lastCall?.[2]?.input).toContain('masq_checks handle 10\n');
   });
 
-  test('a DEL looks, and deletes only what is there', () => {
-    nftMasquerade.remove(owner, { allBut: [] }, [4, 6]);
+  test('a DEL looks, and deletes only what is there', async () => {
+    await nftMasquerade.remove(owner, { allBut: [] }, [4, 6]);
     expect(started()).toEqual(['--json list chain', '-f -']);
     nft.mockClear();
-    nftMasquerade.remove({ ...owner, containerId: 'other' }, { allBut: [] }, [4, 6]);
+    await nftMasquerade.remove({ ...owner, containerId: 'other' }, { allBut: [] }, [4, 6]);
     expect(started()).toEqual(['--json list chain']);
   });
 });
