@@ -138,10 +138,8 @@ export function run(tool: string, args: readonly string[], options: RunOptions =
 export async function runBeside(tool: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { path, input, timeoutMs } = prepare(tool, options);
   const ended = noteChild({ tool, args, input });
-  const ending = await endOf(() => spawn(path, args, { env: TOOL_ENV, detached: true, stdio: stdioOfTool() }), {
-    stdin: input,
-    timeoutMs,
-  });
+  const start = () => spawn(path, args, { env: TOOL_ENV, stdio: stdioOfTool() });
+  const ending = await endOf(start, { stdin: input, timeoutMs, kill: (child) => child.kill('SIGKILL') });
   ended(endingOf(ending));
   if (ending.exitCode === 0) return ending.stdout;
   throw new ToolError(tool, ending, howItEnded(tool, args, ending, timeoutMs));
@@ -222,7 +220,8 @@ export async function runPlugin(path: string, plugin: PluginRun): Promise<Plugin
 
 async function runPluginOnce(path: string, plugin: PluginRun): Promise<PluginOutcome & { isBusy: boolean }> {
   const ended = noteChild({ tool: path, args: [plugin.env.CNI_COMMAND ?? ''], input: '' });
-  const { signal, error, ...outcome } = await endOf(() => spawn(path, { env: plugin.env, detached: true }), plugin);
+  const start = () => spawn(path, { env: plugin.env, detached: true });
+  const { signal, error, ...outcome } = await endOf(start, { ...plugin, kill: killGroup });
   ended(endingOf({ ...outcome, signal }));
   const failure = signal === undefined ? messageOf(error ?? '') : `ended by ${signal}`;
   return { ...outcome, failure, isBusy: hasErrno(error, 'ETXTBSY') };
@@ -239,10 +238,17 @@ interface ChildEnding {
   readonly originalMessage?: string;
 }
 
-/** The end of the child that `start` starts, in a process group of its own. Never rejects. */
-async function endOf(start: () => ChildProcess, fed: Pick<PluginRun, 'stdin' | 'timeoutMs'>): Promise<ChildEnding> {
+interface Feeding {
+  readonly stdin: string;
+  readonly timeoutMs: number;
+  /** What happens when the deadline passes. */
+  readonly kill: (child: ChildProcess) => void;
+}
+
+/** The end of the child that `start` starts. Never rejects. */
+async function endOf(start: () => ChildProcess, feeding: Feeding): Promise<ChildEnding> {
   try {
-    return await outcomeOf(start(), fed);
+    return await outcomeOf(start(), feeding);
   } catch (error) {
     const none = { stdout: '', stderr: '', exitCode: undefined, signal: undefined, timedOut: false };
     return { ...none, error, originalMessage: messageOf(error) };
@@ -250,14 +256,14 @@ async function endOf(start: () => ChildProcess, fed: Pick<PluginRun, 'stdin' | '
 }
 
 /** Rejects when `child` could not be started. */
-function outcomeOf(child: ChildProcess, { stdin, timeoutMs }: Pick<PluginRun, 'stdin' | 'timeoutMs'>) {
+function outcomeOf(child: ChildProcess, { stdin, timeoutMs, kill }: Feeding): Promise<ChildEnding> {
   const failed = new Promise<never>((_, reject) => child.once('error', reject));
   const pipes = pipesOf(child);
   // Without descriptors left there are no streams, and the event that says so is yet to come.
   if (pipes === undefined) return failed;
   let timedOut = false;
   const end = () => {
-    endGroup(child.pid);
+    kill(child);
     // A descendant that left the group may hold the other ends; nobody waits for it.
     pipes.stdout.destroy();
     pipes.stderr.destroy();
@@ -302,7 +308,7 @@ function collect(stream: Readable, onFlood: () => void): () => string {
   return () => Buffer.concat(chunks).toString('utf8');
 }
 
-function endGroup(pid: number | undefined): void {
+function killGroup({ pid }: ChildProcess): void {
   if (pid === undefined) return;
   try {
     process.kill(-pid, 'SIGKILL');

@@ -48,6 +48,8 @@ export interface PortRecord extends PortForwarding {
   readonly state: 'adding' | 'added';
   /** Asked for as well, and left to another network of the same container, which forwarded them first. */
   readonly ceded: readonly PortMapping[];
+  /** The interface plugin that forwards them itself; absent where portmap does. */
+  readonly takenBy?: 'bridge' | undefined;
   /** Absent in records of old. */
   readonly traces?: Traces | undefined;
   /** The link by which packets from 127.0.0.1 leave, where they are let through; absent where nobody needs that. */
@@ -90,6 +92,7 @@ const recordSchema = z.object({
   conditions: z.object({ 4: z.array(ruleWord), 6: z.array(ruleWord) }),
   excludes: z.optional(z.object({ 4: z.array(network), 6: z.array(network) })),
   ceded: z._default(z.array(mapping), []),
+  takenBy: z.optional(z.literal('bridge')),
   traces: z.optional(z.object(tracesShape)),
   localnet: z.optional(localnetSchema),
   state: z._default(z.enum(['adding', 'added']), 'added'),

@@ -17,6 +17,7 @@ import { messageOf } from '../cni/errors.ts';
 import type { Host } from '../cni/plugin.ts';
 import { type Transaction, transaction } from '../cni/transaction.ts';
 import { close, isOpen, open, settle } from '../firewall/localnet.ts';
+import type { Rider } from '../firewall/rider.ts';
 import { interfaceTowards } from '../linux/route-table.ts';
 import { type Added, WITHOUT_UNDO } from './backend.ts';
 import { backends } from './backends.ts';
@@ -29,6 +30,10 @@ export interface Adding {
   readonly host: Host;
   readonly policy: Wanted['policy'];
   readonly traces: Traces;
+  /** By an interface plugin; portmap otherwise. */
+  readonly takenBy?: PortRecord['takenBy'];
+  /** Of the same attachment, in the same firewall. */
+  readonly rider?: Rider | undefined;
 }
 
 /** Throws code 107 when a port is another container's, 11 when a lock was not free in time. */
@@ -49,7 +54,7 @@ interface Taken {
   readonly letGo: () => void;
 }
 
-async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): Promise<Taken> {
+async function takePorts(wanted: Forwarding, { host, policy, traces, takenBy, rider }: Adding): Promise<Taken> {
   const { registry, holders } = findStrangers(readRegistry(), wanted, host.warn);
   const { network, containerId } = wanted;
   const asked = { network, containerId, mappings: wanted.mappings, policy };
@@ -59,14 +64,14 @@ async function takePorts(wanted: Forwarding, { host, policy, traces }: Adding): 
   for (const warning of warnings) host.warn(warning);
   const users = localnetUsers(registry);
   const kept = { ...wanted, mappings };
-  const record: PortRecord = { ...kept, ceded, traces, localnet: localnetOf(kept, users), state: 'adding' };
+  const record: PortRecord = { ...kept, ceded, takenBy, traces, localnet: localnetOf(kept, users), state: 'adding' };
   const read = readRecord(record);
   const former = read === 'damaged' ? undefined : read;
   forgetClaims(registry, record);
   // Record first: whatever happens after it, DEL knows what to look for.
   let letGo = writeRecord(record);
   try {
-    const { isGuarded } = await transaction(host, (tx) => forward(tx, record, { former, evicted, users }));
+    const { isGuarded } = await transaction(host, (tx) => forward(tx, record, { former, evicted, users, rider }));
     if (!isGuarded) host.warn(NO_GUARD);
     const done: PortRecord = { ...record, localnet: isGuarded ? record.localnet : undefined, state: 'added' };
     const letGoUnfinished = letGo;
@@ -106,9 +111,10 @@ interface Before {
   /** Of the dead, whose rules go. */
   readonly evicted: readonly Forwarding[];
   readonly users: readonly LocalnetUser[];
+  readonly rider: Rider | undefined;
 }
 
-async function forward(tx: Transaction, record: PortRecord, { former, evicted, users }: Before): Promise<Added> {
+async function forward(tx: Transaction, record: PortRecord, { former, evicted, users, rider }: Before): Promise<Added> {
   tx.onFailure('restore the port forwarding record', () =>
     former === undefined ? removeRecord(record) : writeRecord(former)(),
   );
@@ -118,6 +124,7 @@ async function forward(tx: Transaction, record: PortRecord, { former, evicted, u
     former: isMoved ? undefined : former,
     evicted: together,
     guard: guardFor(record, users),
+    rider,
   });
   if (isMoved) await removeFormer(tx, former);
   // All in the one other firewall.

@@ -1,6 +1,7 @@
 /** What either firewall does for one attachment's forwarded ports, in all of its families. */
 import { CniError } from '../cni/errors.ts';
 import type { Transaction } from '../cni/transaction.ts';
+import type { Rider } from '../firewall/rider.ts';
 import type { Attachment, Forwarding } from './forwarding.ts';
 
 export interface Backend {
@@ -10,10 +11,10 @@ export interface Backend {
    */
   add(tx: Transaction, forwarding: Forwarding, adding: Adding): Promise<Added>;
   /**
-   * Takes out the rules of all of `forwardings`, and the guard of 127.0.0.0/8 with `dropsGuard`. Missing ones are success.
-   * Does all it can before it throws.
+   * Takes out the rules of all of `forwardings`. Missing ones are success. Runs beside what this process does meanwhile;
+   * does all it can before it rejects.
    */
-  remove(forwardings: readonly Forwarding[], options?: { readonly dropsGuard: boolean }): void;
+  remove(forwardings: readonly Forwarding[], options?: Removing): Promise<void>;
   /**
    * Takes out what is found of an attachment that left no record, such as one that the reference made: what sends to
    * `targets`, or all of the container's when there are none. Throws UnreadableError when it could look nowhere.
@@ -26,8 +27,17 @@ export interface Backend {
   strangers(known: readonly Forwarding[]): Forwarding[];
   /** Whether anything that sends to the attachment is there. Throws ToolError. */
   isForwarding(forwarding: Forwarding): boolean;
-  /** What is missing of the rules, each as a part of a sentence: `rule "…" in chain … of the IPv4 nat table`. */
-  missing(forwarding: Forwarding): string[];
+  /**
+   * What is missing of the rules, each as a part of a sentence: `rule "…" in chain … of the IPv4 nat table`; with `guarded`
+   * also the guard of 127.0.0.0/8.
+   */
+  missing(forwarding: Forwarding, options?: { readonly guarded: boolean }): string[];
+}
+
+export interface Removing {
+  /** Takes the guard of 127.0.0.0/8 away, too. */
+  readonly dropsGuard?: boolean;
+  readonly rider?: Rider | undefined;
 }
 
 export interface Adding {
@@ -37,6 +47,8 @@ export interface Adding {
   readonly evicted?: readonly Forwarding[];
   /** The guard of 127.0.0.0/8, in the same call: `make` it, or `expect` it beside others that need it, too. */
   readonly guard?: 'make' | 'expect' | undefined;
+  /** Its way back is somebody else's business. */
+  readonly rider?: Rider | undefined;
 }
 
 export interface Added {

@@ -38,7 +38,7 @@ export async function collect({ config, host }: Call): Promise<void> {
   for (const name of BACKENDS) {
     await host.checkpoint();
     const own = recorded.filter(({ backend }) => backend === name);
-    for (const record of removeAllRecorded(name, own, errors)) attempt(errors, () => forgetRecord(record, host));
+    for (const record of await removeAllRecorded(name, own, errors)) attempt(errors, () => forgetRecord(record, host));
   }
   const isComplete = errors.length === 0;
   const released = removeAllChains(containers, tables, errors);
@@ -50,13 +50,24 @@ export async function collect({ config, host }: Call): Promise<void> {
 }
 
 /** All at once; when that is refused, one by one. Returns those that have no rules any more. */
-function removeAllRecorded(
+async function removeAllRecorded(
   name: BackendName,
   records: readonly Forwarding[],
   errors: unknown[],
-): readonly Forwarding[] {
-  if (records.length === 0 || attempt([], () => backends[name].remove(records))) return records;
-  return records.filter((record) => attempt(errors, () => backends[name].remove([record])));
+): Promise<readonly Forwarding[]> {
+  const remove = async (some: readonly Forwarding[]) => {
+    await backends[name].remove(some);
+    return some;
+  };
+  if (records.length === 0) return records;
+  try {
+    return await remove(records);
+  } catch {
+    // Each says for itself what is the matter with it.
+    const ends = await Promise.allSettled(records.map((record) => remove([record])));
+    errors.push(...ends.flatMap((end) => (end.status === 'rejected' ? [end.reason] : [])));
+    return ends.flatMap((end) => (end.status === 'fulfilled' ? end.value : []));
+  }
 }
 
 function forgetRecord(record: Forwarding, host: Host): void {

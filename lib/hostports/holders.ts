@@ -4,7 +4,7 @@ import { type Judgement, judgePortHolder, type ObservedHost } from '../attachmen
 import { observeHost } from '../attachment/observe.ts';
 import { claimsOf, contested } from '../attachment/port-claims.ts';
 import type { PortRecord } from '../attachment/port-record.ts';
-import { isRecordLocked, readAllRecords, STATE_FOLDER } from '../attachment/port-record-store.ts';
+import { isRecordLocked, readAllRecords, readRecord, STATE_FOLDER } from '../attachment/port-record-store.ts';
 import { mayMeetStrangers, type PortRegistry, recordsMeeting, withStrangers } from '../attachment/port-registry.ts';
 import { judgeStranger } from '../attachment/stranger.ts';
 import { leaveTraces, type Traces } from '../attachment/traces.ts';
@@ -97,6 +97,18 @@ function strangerOf(group: readonly Forwarding[], warn: Host['warn']): FoundHold
 function isElsewhere(traces: Traces, here: ObservedHost): boolean {
   const isKnown = traces.bootId === here.bootId && traces.hostNetns !== '' && here.hostNetns !== '';
   return isKnown && traces.hostNetns !== here.hostNetns;
+}
+
+/** True when the plugin that made the container's interface has forwarded all of `wanted` itself. */
+export function isTakenByInterface(wanted: Forwarding): boolean {
+  const read = readRecord(wanted);
+  if (read === undefined || read === 'damaged' || read.takenBy === undefined || read.state !== 'added') return false;
+  const taken = new Set([...read.mappings, ...read.ceded].map(mappingText));
+  return wanted.mappings.every((mapping) => taken.has(mappingText(mapping)));
+}
+
+function mappingText({ protocol, hostIp, hostPort, containerPort }: Forwarding['mappings'][number]): string {
+  return [protocol, hostIp, hostPort, containerPort].join(' ');
 }
 
 /** For the record of this ADD. */

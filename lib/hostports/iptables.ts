@@ -1,14 +1,24 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
 import { readRecords, readSiblings } from '../attachment/port-record-store.ts';
-import { asCniError, forAll } from '../cni/errors.ts';
+import { asCniError, combineErrors, forAll, forAllBeside } from '../cni/errors.ts';
 import type { Transaction } from '../cni/transaction.ts';
 import { findTool } from '../exec.ts';
 import { forwardsIn } from '../iptables/forwards.ts';
-import { type GuardChange, planGuard } from '../iptables/localnet-guard.ts';
+import {
+  GUARD_RULES,
+  type GuardChange,
+  isGuardThere,
+  planGuard,
+  removeGuardBeside,
+} from '../iptables/localnet-guard.ts';
 import {
   applyNat,
+  applyNatBeside,
   applyTables,
+  applyTablesBeside,
   type Changes,
+  holdsAll,
+  type NatPlan,
   type NatTable,
   saveIfSupported,
   saveNat,
@@ -18,28 +28,32 @@ import { inverseLines } from '../iptables/nat-lines.ts';
 import type { Family } from '../net/ip.ts';
 import { type Adding, type Backend, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
-import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal } from './plan.ts';
+import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal, usualRules } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
 import { strangersInNat } from './strangers.ts';
 
 export const iptables: Backend = {
   async add(tx, forwarding, adding) {
-    let isGuarded = true;
+    const written = new Map<Family, Changes>();
     for (const family of FAMILIES) {
       const guard = family === 4 ? adding.guard : undefined;
-      let written: Changes = { nat: [] };
       // The guard may be written when the rest is refused: each table is a transaction of its own.
-      tx.onFailure(`remove the IPv${family} rules`, () => takeBack(forwarding, family, { written, guard }));
-      written = await tx.step(() => addRules(forwarding, family, { ...adding, guard }));
-      if (guard !== undefined && written.raw === undefined) isGuarded = false;
+      const back = () => takeBack(forwarding, family, { written: written.get(family) ?? { nat: [] }, guard });
+      tx.onFailure(`remove the IPv${family} rules`, back);
     }
+    await tx.step(() =>
+      forAllBeside(FAMILIES, async (family) => {
+        written.set(family, await addRules(forwarding, family, adding));
+      }),
+    );
     if (adding.former !== undefined) await removeAbandoned(tx, forwarding, adding.former);
-    return { isGuarded };
+    return { isGuarded: adding.guard === undefined || written.get(4)?.raw !== undefined };
   },
-  remove(forwardings, { dropsGuard } = { dropsGuard: false }) {
-    const all = forwardings.flatMap((forwarding) => familiesOf(forwarding).map((family) => ({ forwarding, family })));
-    const last = all.findLast(({ family }) => family === 4);
-    forAll(all, (one) => removeRules(one.forwarding, one.family, { dropsGuard: dropsGuard && one === last }));
+  remove(forwardings, { dropsGuard = false, rider } = {}) {
+    // Beside each other, since iptables-nft waits long for what it deletes from a table, one after the other.
+    const guard = dropsGuard ? [removeGuardBeside] : [];
+    const rules = FAMILIES.map((family) => () => removeAllRules(forwardings, family, rider?.nat(family)));
+    return forAllBeside([...rules, ...guard], (action) => action());
   },
   removeFound(attachment, targets) {
     const unread: UnreadableError[] = [];
@@ -68,10 +82,16 @@ export const iptables: Backend = {
       return forwardsIn(rules).some(({ address }) => addresses.includes(address));
     });
   },
-  missing(forwarding) {
-    return familiesOf(forwarding).flatMap((family) =>
-      missingRules(forwarding, family).map((what) => `${what} of the IPv${family} nat table`),
-    );
+  missing(forwarding, { guarded } = { guarded: false }) {
+    const wanted = rulesOf(forwarding, 4);
+    const usual = { nat: wanted === undefined ? [] : usualRules(wanted), raw: guarded ? GUARD_RULES : [] };
+    const isIpv4There = holdsAll(usual);
+    return [
+      ...(guarded && !isIpv4There && !isGuardThere() ? ['the guard of 127.0.0.0/8'] : []),
+      ...familiesOf(forwarding)
+        .filter((family) => family === 6 || !isIpv4There)
+        .flatMap((family) => missingRules(forwarding, family).map((what) => `${what} of the IPv${family} nat table`)),
+    ];
   },
 };
 
@@ -79,8 +99,8 @@ export const iptables: Backend = {
 async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
   for (const family of familiesOf(former)) {
     if (rulesOf(forwarding, family) !== undefined) continue;
-    await tx.step(() => removeRules(former, family, { dropsGuard: false }));
-    tx.onFailure(`restore the IPv${family} rules`, () => void addRules(former, family, {}));
+    await tx.step(() => removeRules(former, family));
+    tx.onFailure(`restore the IPv${family} rules`, async () => void (await addRules(former, family, {})));
   }
 }
 
@@ -88,22 +108,29 @@ async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: 
  * Adds the rules of one family. Returns what was written. For the holder of the lock of the host's ports: two processes at
  * once may both find a shared rule missing, and iptables-nft then adds it twice.
  */
-function addRules(forwarding: Forwarding, family: Family, { former, evicted = [], guard }: Adding): Changes {
+async function addRules(forwarding: Forwarding, family: Family, adding: Adding): Promise<Changes> {
+  const { former, evicted = [] } = adding;
+  const guard = family === 4 ? adding.guard : undefined;
+  const rider = adding.rider?.nat(family);
   const wanted = rulesOf(forwarding, family);
   const gone = evicted.filter((record) => targetOf(record, family) !== undefined);
-  if (wanted === undefined && gone.length === 0) return { nat: [] };
+  if (wanted === undefined && gone.length === 0 && rider === undefined) return { nat: [] };
   const removals = removalsOf(gone, { chain: dnatChain(forwarding), family });
   const neighbours = () => ({
     former: former === undefined ? undefined : rulesOf(former, family),
     living: addressesIn(withoutThose(readSiblings(forwarding), gone), family),
     dead: addressesIn(gone, family),
   });
-  const planNat = (table: NatTable | undefined) => {
+  const planOwn = (table: NatTable | undefined) => {
     if (table === undefined) return wanted === undefined ? [] : planUsualAdd(wanted);
     const evictions = removals.flatMap((removal) => planRemoval(removal, table));
     return wanted === undefined ? evictions : [...evictions, ...planAdd(wanted, table, neighbours())];
   };
-  return applyGuarded(family, guard, planNat, removals.length > 0);
+  return applyGuarded(family, { guard, plan: together(rider, planOwn), looksFirst: removals.length > 0 });
+}
+
+function together(rider: NatPlan | undefined, plan: NatPlan): NatPlan {
+  return rider === undefined ? plan : (table) => [...rider(table), ...plan(table)];
 }
 
 /** One for each chain: everything in it but what leads to interfaces that live. `chain` is for planAdd() to clear. */
@@ -124,30 +151,48 @@ function withoutThose(records: readonly Forwarding[], gone: readonly Forwarding[
   );
 }
 
+/** One after the other; `rider` goes with the first. */
+async function removeAllRules(
+  forwardings: readonly Forwarding[],
+  family: Family,
+  rider: NatPlan | undefined,
+): Promise<void> {
+  const [first, ...others] = forwardings.filter((forwarding) => rulesOf(forwarding, family) !== undefined);
+  const errors: unknown[] = [];
+  const attempt = (action: () => Promise<unknown>) => action().catch((error: unknown) => errors.push(error));
+  if (first !== undefined) await attempt(() => removeRules(first, family, rider));
+  else if (rider !== undefined) await attempt(() => applyNatBeside(family, rider));
+  for (const other of others) await attempt(() => removeRules(other, family));
+  if (errors.length > 0) throw combineErrors(errors);
+}
+
 /** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
-function removeRules(forwarding: Forwarding, family: Family, { dropsGuard }: { dropsGuard: boolean }): void {
+async function removeRules(forwarding: Forwarding, family: Family, rider?: NatPlan): Promise<void> {
   const wanted = rulesOf(forwarding, family);
   if (wanted === undefined) return;
   const { chain, address, entries } = wanted;
-  const plan = (table: NatTable | undefined) =>
+  const planOwn = (table: NatTable | undefined) =>
     table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table);
   // Beside another interface's rules the usual transaction is bound to be refused.
-  applyGuarded(family, dropsGuard ? 'remove' : undefined, plan, readSiblings(forwarding).length > 0);
+  const looksFirst = readSiblings(forwarding).length > 0;
+  await applyGuarded(family, { plan: together(rider, planOwn), looksFirst });
+}
+
+interface Guarded {
+  readonly guard?: GuardChange | undefined;
+  readonly plan: NatPlan;
+  readonly looksFirst: boolean;
 }
 
 /** The guard of 127.0.0.0/8 in the same call as the rules. */
-function applyGuarded(
-  family: Family,
-  guard: GuardChange | undefined,
-  planNat: (table: NatTable | undefined) => readonly string[],
-  looksFirst: boolean,
-): Changes {
+async function applyGuarded(family: Family, { guard, plan: planNat, looksFirst }: Guarded): Promise<Changes> {
   const plan = (tables: Tables | undefined): Changes => {
     const nat = planNat(tables?.nat);
     return guard === undefined ? { nat } : { nat, raw: planGuard(guard, tables) };
   };
   const look = () => ({ nat: saveNat(family), raw: guard === undefined ? undefined : saveIfSupported(family, 'raw') });
-  return applyTables(family, { plan, look }, looksFirst ? look() : undefined);
+  const planning = { plan, look };
+  return looksFirst ? applyTables(family, planning, look()) : applyTablesBeside(family, planning);
 }
 
 /** What sends to its addresses, or everything in its chain when they are unknown. Without its tools a family has no rules. */
@@ -186,11 +231,11 @@ interface Written {
 }
 
 /** Exactly the lines of this call, so that a refused second ADD leaves the first one's rules alone; the dead stay dead. */
-function takeBack(forwarding: Forwarding, family: Family, { written, guard }: Written): void {
+async function takeBack(forwarding: Forwarding, family: Family, { written, guard }: Written): Promise<void> {
   const chain = dnatChain(forwarding);
   const back = inverseLines(written.nat, chain);
   const addresses = addressesIn([forwarding], family);
   const plan = (table: NatTable | undefined) =>
     table === undefined ? back : planRemoval({ chain, addresses, entries: [] }, table);
-  applyGuarded(family, guard === 'make' ? 'remove' : undefined, plan, false);
+  await applyGuarded(family, { guard: guard === 'make' ? 'remove' : undefined, plan, looksFirst: false });
 }

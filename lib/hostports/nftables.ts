@@ -4,8 +4,8 @@ import { asCniError } from '../cni/errors.ts';
 import { findTool } from '../exec.ts';
 import { type Family, parseCidr } from '../net/ip.ts';
 import { HOSTPORT_TABLES, hostportRules } from '../nft/hostports.ts';
-import { makingGuard, removingGuard } from '../nft/localnet-guard.ts';
-import { applyNft, list } from '../nft/nft.ts';
+import { isGuardThere, makingGuard, removingGuard } from '../nft/localnet-guard.ts';
+import { applyNft, applyNftBeside, list } from '../nft/nft.ts';
 import { deletion } from '../nft/owned.ts';
 import type { NftTransaction } from '../nft/transaction.ts';
 import { type Backend, UnreadableError } from './backend.ts';
@@ -15,16 +15,18 @@ import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
 import { holdingsOf, strangersInNft } from './strangers.ts';
 
 export const nftables: Backend = {
-  async add(tx, forwarding, { former, evicted = [], guard }) {
+  async add(tx, forwarding, { former, evicted = [], guard, rider }) {
     const gone = former === undefined ? evicted : [former, ...evicted];
     const making = guard === undefined ? [] : [makingGuard()];
-    await tx.step(() => applyNft(() => [...making, ...planAdd(forwarding, gone)]));
+    const riding = () => rider?.nft() ?? [];
+    await tx.step(() => applyNftBeside(() => [...making, ...riding(), ...planAdd(forwarding, gone)]));
     const removing = guard === 'make' ? [removingGuard()] : [];
     tx.onFailure('remove the rules', () => applyNft(() => [...planReturn(forwarding, former), ...removing]));
     return { isGuarded: true };
   },
-  remove(forwardings, { dropsGuard } = { dropsGuard: false }) {
-    applyNft(() => [...deletions(forwardings.map(departureOf)), ...(dropsGuard ? [removingGuard()] : [])]);
+  remove(forwardings, { dropsGuard = false, rider } = {}) {
+    const plan = () => [...(rider?.nft() ?? []), ...deletions(forwardings.map(departureOf))];
+    return applyNftBeside(() => [...plan(), ...(dropsGuard ? [removingGuard()] : [])]);
   },
   removeFound(attachment, targets) {
     if (findTool('nft') === undefined) return;
@@ -47,11 +49,12 @@ export const nftables: Backend = {
         .some((key) => own.includes(key));
     });
   },
-  missing(forwarding) {
-    return familiesOf(forwarding).flatMap((family) => {
+  missing(forwarding, { guarded } = { guarded: false }) {
+    const rules = familiesOf(forwarding).flatMap((family) => {
       const wanted = nftRulesOf(forwarding, family);
       return wanted === undefined ? [] : findMissing(wanted, list(wanted.table));
     });
+    return [...(guarded && !isGuardThere() ? ['the guard of 127.0.0.0/8'] : []), ...rules];
   },
 };
 

@@ -37,6 +37,15 @@ export function planUsualAdd(wanted: FamilyRules): string[] {
   ];
 }
 
+/** What planUsualAdd() leaves behind, each as `CHAIN RULE`. */
+export function usualRules(wanted: FamilyRules): string[] {
+  return [
+    ...wanted.sharedRules.map(({ chain, rule }) => `${chain} ${rule}`),
+    ...chainRules(wanted).map((rule) => `${wanted.chain} ${rule}`),
+    ...wanted.entries.map(({ rule }) => `${DNAT_CHAIN} ${rule}`),
+  ];
+}
+
 /** Adds to `table` what is missing, and takes out what would keep traffic from the wanted address. */
 export function planAdd(wanted: FamilyRules, table: NatTable, neighbours: Neighbours): string[] {
   const { chain, sharedChains, sharedRules, entries } = wanted;

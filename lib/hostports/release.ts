@@ -7,34 +7,45 @@ import { CniError, messageOf } from '../cni/errors.ts';
 import type { Host } from '../cni/plugin.ts';
 import { deleteUdpFlows, type UdpFlows } from '../conntrack.ts';
 import { close, type Needless, needless, settleLocalnet } from '../firewall/localnet.ts';
+import type { Rider } from '../firewall/rider.ts';
 import { backends } from './backends.ts';
 import { type Forwarding, familiesOf, mappingsOf, specificHostIp, targetOf } from './forwarding.ts';
 
-/** Rules, then record, and what nobody needs after it. Throws when something of it fails, after doing what it could. */
-export async function removeRecorded(record: PortRecord, host: Host): Promise<void> {
-  await host.checkpoint();
+/**
+ * Rules, then record, and what nobody needs after it. What can be is on its way when this returns. Rejects when something
+ * of it fails, after doing what it could.
+ */
+export async function removeRecorded(record: PortRecord, host: Host, rider?: Rider): Promise<void> {
   const { state, localnet, backend } = record;
   const own = localnet === undefined ? [] : [{ ...localnet, backend }];
   // What a killed ADD left alone, a child that is about to write rules, holds the lock.
   const isLocked = state === 'adding' || isAny(goingWith(record, own));
-  const left = isLocked ? await withPortLock(host, async () => removeLast(record, own)) : removeBeside(record, own);
+  const left = isLocked
+    ? withPortLock(host, () => removeLast({ record, own, rider }))
+    : removeAmong({ record, own, rider });
   // Of two that go at the same time each still saw the other: the later one finds nobody by now.
-  await settleLocalnet(left, host);
+  await settleLocalnet(await left, host);
   forgetUdpFlows(answeredFlows(record), host);
 }
 
+interface Going {
+  readonly record: PortRecord;
+  readonly own: readonly LocalnetUser[];
+  readonly rider: Rider | undefined;
+}
+
 /** For the holder of the lock: with all that no other needs. What others still needed when they were looked for. */
-function removeLast(record: PortRecord, own: readonly LocalnetUser[]): readonly LocalnetUser[] {
+async function removeLast({ record, own, rider }: Going): Promise<readonly LocalnetUser[]> {
   const going = goingWith(record, own);
   close(going.links);
-  backends[record.backend].remove([record], { dropsGuard: going.backends.includes(record.backend) });
+  await backends[record.backend].remove([record], { dropsGuard: going.backends.includes(record.backend), rider });
   removeRecord(record);
   return isAny(going) ? [] : own;
 }
 
 /** Beside others, whom an ADD that runs now may rely on. */
-function removeBeside(record: PortRecord, own: readonly LocalnetUser[]): readonly LocalnetUser[] {
-  backends[record.backend].remove([record]);
+async function removeAmong({ record, own, rider }: Going): Promise<readonly LocalnetUser[]> {
+  await backends[record.backend].remove([record], { rider });
   removeRecord(record);
   return own;
 }

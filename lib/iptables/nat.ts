@@ -84,6 +84,15 @@ export function hasRule(table: NatTable, chain: string, rule: string): boolean {
   return table.get(chain)?.some((present) => sameRule(present, rule)) === true;
 }
 
+/**
+ * True when the tables hold all of `rules`, each as `CHAIN RULE`: one call that reads only their chains. False may also
+ * mean that they are there in other words. Not for IPv6, where ip6tables-legacy 1.8.9 takes a rule for another.
+ */
+export function holdsAll({ nat, raw = [] }: Changes): boolean {
+  const checks = (rules: readonly string[]) => rules.map((rule) => `-C ${rule}`);
+  return tryRestore(4, { nat: checks(nat), raw: checks(raw) }) === undefined;
+}
+
 /** For changes that suppose a state: the kernel's refusal, `undefined` when they are written. Throws as applyTables(). */
 function tryRestore(family: Family, changes: Changes): ToolError | undefined {
   const call = restoring(family, changes);
@@ -154,7 +163,8 @@ export async function applyTablesBeside(family: Family, planning: Planning): Pro
   return refusal === undefined ? changes : applyTables(family, planning, planning.look());
 }
 
-type NatPlan = (table: NatTable | undefined) => readonly string[];
+/** Without a table the lines that suppose the usual state. */
+export type NatPlan = (table: NatTable | undefined) => readonly string[];
 
 /** The same as applyTables() for the nat table alone. */
 export function applyNat(family: Family, plan: NatPlan, seen?: NatTable): void {
