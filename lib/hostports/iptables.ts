@@ -4,16 +4,9 @@ import { asCniError, combineErrors, forAll, forAllBeside } from '../cni/errors.t
 import type { Transaction } from '../cni/transaction.ts';
 import { findTool } from '../exec.ts';
 import { forwardsIn } from '../iptables/forwards.ts';
-import {
-  GUARD_RULES,
-  type GuardChange,
-  isGuardThere,
-  planGuard,
-  removeGuardBeside,
-} from '../iptables/localnet-guard.ts';
+import { GUARD_RULES, type GuardChange, isGuardThere, planGuard } from '../iptables/localnet-guard.ts';
 import {
   applyNat,
-  applyNatBeside,
   applyTables,
   applyTablesBeside,
   type Changes,
@@ -50,10 +43,9 @@ export const iptables: Backend = {
     return { isGuarded: adding.guard === undefined || written.get(4)?.raw !== undefined };
   },
   remove(forwardings, { dropsGuard = false, rider } = {}) {
-    // Beside each other, since iptables-nft waits long for what it deletes from a table, one after the other.
-    const guard = dropsGuard ? [removeGuardBeside] : [];
-    const rules = FAMILIES.map((family) => () => removeAllRules(forwardings, family, rider?.nat(family)));
-    return forAllBeside([...rules, ...guard], (action) => action());
+    return forAllBeside(FAMILIES, (family) =>
+      removeAllRules(forwardings, family, { rider: rider?.nat(family), dropsGuard: dropsGuard && family === 4 }),
+    );
   },
   removeFound(attachment, targets) {
     const unread: UnreadableError[] = [];
@@ -99,7 +91,7 @@ export const iptables: Backend = {
 async function removeAbandoned(tx: Transaction, forwarding: Forwarding, former: Forwarding): Promise<void> {
   for (const family of familiesOf(former)) {
     if (rulesOf(forwarding, family) !== undefined) continue;
-    await tx.step(() => removeRules(former, family));
+    await tx.step(() => removeRules(former, family, { dropsGuard: false }));
     tx.onFailure(`restore the IPv${family} rules`, async () => void (await addRules(former, family, {})));
   }
 }
@@ -151,31 +143,39 @@ function withoutThose(records: readonly Forwarding[], gone: readonly Forwarding[
   );
 }
 
-/** One after the other; `rider` goes with the first. */
-async function removeAllRules(
-  forwardings: readonly Forwarding[],
-  family: Family,
-  rider: NatPlan | undefined,
-): Promise<void> {
+interface Together {
+  readonly rider?: NatPlan | undefined;
+  readonly dropsGuard: boolean;
+}
+
+/** One after the other; what goes with them, with the first. */
+async function removeAllRules(forwardings: readonly Forwarding[], family: Family, along: Together): Promise<void> {
   const [first, ...others] = forwardings.filter((forwarding) => rulesOf(forwarding, family) !== undefined);
   const errors: unknown[] = [];
   const attempt = (action: () => Promise<unknown>) => action().catch((error: unknown) => errors.push(error));
-  if (first !== undefined) await attempt(() => removeRules(first, family, rider));
-  else if (rider !== undefined) await attempt(() => applyNatBeside(family, rider));
-  for (const other of others) await attempt(() => removeRules(other, family));
+  await attempt(() => removeRules(first, family, along));
+  for (const other of others) await attempt(() => removeRules(other, family, { dropsGuard: false }));
   if (errors.length > 0) throw combineErrors(errors);
 }
 
 /** Takes out the rules that `forwarding` made in one family. Missing ones are success. */
-async function removeRules(forwarding: Forwarding, family: Family, rider?: NatPlan): Promise<void> {
-  const wanted = rulesOf(forwarding, family);
-  if (wanted === undefined) return;
-  const { chain, address, entries } = wanted;
-  const planOwn = (table: NatTable | undefined) =>
-    table === undefined ? planUsualRemoval(wanted) : planRemoval({ chain, addresses: [address], entries }, table);
+async function removeRules(
+  forwarding: Forwarding | undefined,
+  family: Family,
+  { rider, dropsGuard }: Together,
+): Promise<void> {
+  const wanted = forwarding === undefined ? undefined : rulesOf(forwarding, family);
+  if (wanted === undefined && rider === undefined && !dropsGuard) return;
+  const planOwn = (table: NatTable | undefined) => {
+    if (wanted === undefined) return [];
+    const { chain, address, entries } = wanted;
+    return table === undefined
+      ? planUsualRemoval(wanted)
+      : planRemoval({ chain, addresses: [address], entries }, table);
+  };
   // Beside another interface's rules the usual transaction is bound to be refused.
-  const looksFirst = readSiblings(forwarding).length > 0;
-  await applyGuarded(family, { plan: together(rider, planOwn), looksFirst });
+  const looksFirst = forwarding !== undefined && readSiblings(forwarding).length > 0;
+  await applyGuarded(family, { guard: dropsGuard ? 'remove' : undefined, plan: together(rider, planOwn), looksFirst });
 }
 
 interface Guarded {

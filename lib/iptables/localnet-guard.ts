@@ -3,15 +3,7 @@
  * kernel then no longer throws away what comes in by that link from or to those addresses. In the table `raw`, since `nat`
  * cannot drop and does not see every packet.
  */
-import {
-  applyTables,
-  applyTablesBeside,
-  hasRule,
-  type NatTable,
-  type Planning,
-  saveIfSupported,
-  type Tables,
-} from './nat.ts';
+import { applyTables, hasRule, type NatTable, saveIfSupported, type Tables } from './nat.ts';
 
 const GUARD_CHAIN = 'CNI-LOCALNET-GUARD';
 
@@ -65,15 +57,6 @@ export function isGuardThere(): boolean {
 
 /** Takes away what is there of the guard. Throws ToolError, or code 11 for the xtables lock. */
 export function removeGuard(): void {
-  applyTables(4, REMOVING, REMOVING.look());
+  const look = () => ({ nat: new Map(), raw: saveIfSupported(4, 'raw') });
+  applyTables(4, { look, plan: (tables) => ({ nat: [], raw: planGuard('remove', tables) }) }, look());
 }
-
-/** The same where it is most likely there, beside what this process does meanwhile. */
-export async function removeGuardBeside(): Promise<void> {
-  await applyTablesBeside(4, REMOVING);
-}
-
-const REMOVING: Planning = {
-  look: () => ({ nat: new Map(), raw: saveIfSupported(4, 'raw') }),
-  plan: (tables) => ({ nat: [], raw: planGuard('remove', tables) }),
-};

@@ -5,11 +5,10 @@ import { describeLeases } from '../../lib/attachment/describe.ts';
 import { knownRecord, openRecord, recordOf, settleCrashed, storeOf } from '../../lib/attachment/of-call.ts';
 import { type RecordHandle, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
 import type { Store } from '../../lib/attachment/store.ts';
-import { CniError, code, forAllBeside } from '../../lib/cni/errors.ts';
+import { CniError, code } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import { transaction } from '../../lib/cni/transaction.ts';
-import type { BackendName } from '../../lib/firewall/backend.ts';
 import { chooseBackend } from '../../lib/firewall/choice.ts';
 import { runBatch } from '../../lib/iproute2/batch.ts';
 import { showLink } from '../../lib/iproute2/show.ts';
@@ -25,10 +24,9 @@ import { warnAtFirstUse } from './first-use.ts';
 import { addIpam } from './ipam.ts';
 import { requireIpv6, requireIpv6Mtu } from './ipv6.ts';
 import { joinBridge } from './join.ts';
-import { masquerades } from './masquerade.ts';
 import { type Attachment, planContainerBatch, planContainerSysctls, planResult } from './plan.ts';
 import { FORWARDING, familiesOf } from './preflight.ts';
-import { ownerOf } from './recorded.ts';
+import { besideRules, rulesFor } from './rules.ts';
 import { parseConfig } from './schema.ts';
 import { settleAddresses } from './settle.ts';
 import { applySysctls } from './sysctls.ts';
@@ -54,16 +52,17 @@ export async function add(call: Call): Promise<Result> {
     const gateways = config.isGateway ? gatewayCidrs(attachment) : [];
     await tx.step(() => requireHost(call, attachment, gateways));
     const made = await joinBridge(call, tx, { attachment, gateways, netnsPath: netns.fdPath });
-    const masquerade = masqueradeOf(call, attachment, firewall);
-    tx.onFailure('remove the masquerade rules', masquerade.remove);
-    const buildTheRest = async () => {
+    const result = planResult(attachment, made);
+    const rules = rulesFor(call, attachment, { firewall, isKnown, result });
+    tx.onFailure('remove the rules', rules.remove);
+    const buildTheRest = () => {
       netns.run(() => buildContainerSide(attachment));
       enableForwarding(gateways);
     };
-    await tx.step(() => forAllBeside([() => masquerade.add(isKnown), buildTheRest], (action) => action()));
+    await tx.step(() => besideRules(call.host, rules.add, buildTheRest));
     await tx.step(() => waitUntilUsable(attachment, netns));
     await tx.step(() => record.finish());
-    return planResult(attachment, made);
+    return result;
   });
 }
 
@@ -105,20 +104,6 @@ function requireHost(call: Call, { config, addressing }: Attachment, gateways: r
   requireIpv6(addressing, holder);
   requireIpv6Mtu(config, addressing);
   warnAtFirstUse(call, config, { addressing, gateways });
-}
-
-/** `firewall` is '' where nothing is masqueraded. */
-function masqueradeOf(call: Call, { config, addressing }: Attachment, firewall: BackendName | '') {
-  const cidrs = addressing.addresses.map(({ cidr }) => cidr).filter(({ ip }) => config.ipMasq.includes(ip.family));
-  const owner = ownerOf(call);
-  return {
-    async add(isKnown: boolean) {
-      if (firewall !== '') await masquerades[firewall].add(owner, cidrs, isKnown);
-    },
-    async remove() {
-      if (firewall !== '') await masquerades[firewall].remove(owner, { only: cidrs }, config.ipMasq);
-    },
-  };
 }
 
 /** Runs inside the container's namespace. */

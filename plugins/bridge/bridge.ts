@@ -5,14 +5,18 @@ import type { Store } from '../../lib/attachment/store.ts';
 import { loadSubjects } from '../../lib/attachment/subject.ts';
 import { combineErrors } from '../../lib/cni/errors.ts';
 import type { Call, Plugin } from '../../lib/cni/plugin.ts';
-import { prevResultIfReadable } from '../../lib/cni/prev-result.ts';
+import { prevResultIfReadable, requirePrevResult } from '../../lib/cni/prev-result.ts';
 import { type ValidAttachment, validAttachments } from '../../lib/cni/valid-attachments.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
 import { installedBackends } from '../../lib/firewall/choice.ts';
+import { checkPorts } from '../../lib/hostports/attachment.ts';
+import { collect } from '../../lib/hostports/gc.ts';
+import { requireFirewall, requireStateFolder } from '../../lib/hostports/status.ts';
 import { removeOrphanedSpoofChecks } from '../../lib/nft/mac-spoof.ts';
 import { add } from './add.ts';
 import { checkAttachment } from './check.ts';
 import { del } from './del.ts';
+import { mayHavePorts, portKeys } from './host-ports.ts';
 import { askIpam } from './ipam.ts';
 import { masquerades } from './masquerade.ts';
 import { requireReady } from './readiness.ts';
@@ -28,11 +32,16 @@ export const bridge: Plugin = {
     await askIpam(call, config, 'CHECK');
     const record = currentRecord(call, storeOf(call), prevResultIfReadable(call.config));
     checkAttachment(call, config, { owner: ownerOf(call), firewalls: firewallsOf(record, config) });
+    if (config.ports !== undefined) checkPorts(call, portKeys(call.config.raw) ?? {}, requirePrevResult(call.config));
   },
   gc: collectGarbage,
   async status(call) {
     const config = parseConfig(call);
     requireReady(call, config);
+    if (config.ports !== undefined) {
+      requireFirewall(config.ports.configured);
+      requireStateFolder();
+    }
     await askIpam(call, config, 'STATUS');
   },
 };
@@ -60,6 +69,10 @@ async function collectGarbage(call: Call): Promise<void> {
       return [];
     });
   }
+  await attempt(async () => {
+    if (mayHavePorts(call)) await collect(call);
+    return [];
+  });
   await attempt(async () => {
     await askIpam(call, config, 'GC');
     return [];

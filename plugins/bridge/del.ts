@@ -4,16 +4,18 @@ import { findLeases } from '../../lib/attachment/find.ts';
 import { recordOf, storeOf } from '../../lib/attachment/of-call.ts';
 import { removeRecordOf, waitWhileAdding } from '../../lib/attachment/record-handle.ts';
 import { type Store, storeExists } from '../../lib/attachment/store.ts';
-import { combineErrors, forAllBeside } from '../../lib/cni/errors.ts';
+import { combineErrors } from '../../lib/cni/errors.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import { prevResultIfReadable } from '../../lib/cni/prev-result.ts';
 import { findTool } from '../../lib/exec.ts';
 import { type Cidr, formatCidr } from '../../lib/net/ip.ts';
 import { removeSpoofChecks } from '../../lib/nft/mac-spoof.ts';
 import { detach, type Known, recordedAddresses } from './detach.ts';
+import { leavingPorts } from './host-ports.ts';
 import { askIpam } from './ipam.ts';
-import { type Addresses, masquerades } from './masquerade.ts';
+import type { Addresses } from './masquerade.ts';
 import { currentRecord, firewallsOf, ownerOf } from './recorded.ts';
+import { besideRules, removeRules } from './rules.ts';
 import { type BridgeConfig, parseConfig } from './schema.ts';
 
 /**
@@ -55,15 +57,17 @@ async function takeApart(call: Call, { config, store, attempt }: Deleting): Prom
   const known: Known = { record: currentRecord(call, store, previous), previous };
   const recorded = recordedAddresses(known, call.ifname);
   let found: Addresses | undefined;
-  const removeLink = async () => {
+  const firewalls = firewallsOf(known.record, config);
+  const ports = leavingPorts(call);
+  const departing = { owner: ownerOf(call), firewalls };
+  const removeFirst =
+    recorded.length > 0
+      ? () => removeRules(config, { ...departing, addresses: { only: recorded }, ports })
+      : async () => ports?.remove(undefined);
+  const removeLink = () => {
     found = detach(call, { ...known, store, bridge: config.bridge });
   };
-  const removeRules = (addresses: Addresses) =>
-    forAllBeside(firewallsOf(known.record, config), (firewall) =>
-      masquerades[firewall].remove(ownerOf(call), addresses, config.ipMasq),
-    );
-  const first = recorded.length > 0 ? [() => removeRules({ only: recorded }), removeLink] : [removeLink];
-  await attempt(() => forAllBeside(first, (action) => action()));
+  await attempt(() => besideRules(call.host, removeFirst, removeLink));
   const linkIsGone = found !== undefined;
   let isRepeated = false;
   await attempt(() => {
@@ -71,7 +75,7 @@ async function takeApart(call: Call, { config, store, attempt }: Deleting): Prom
   });
   if (isRepeated) return { linkIsGone };
   const left = without(recorded, found ?? { allBut: [] });
-  if (left !== undefined) await attempt(() => removeRules(left));
+  if (left !== undefined) await attempt(() => removeRules(config, { ...departing, addresses: left, ports: undefined }));
   if (config.macSpoofCheck || known.record?.spoofCheck === true) await attempt(() => allowSpoofing(call));
   return { linkIsGone };
 }

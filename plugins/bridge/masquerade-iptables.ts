@@ -5,7 +5,16 @@
 import { forAllBeside } from '../../lib/cni/errors.ts';
 import { removeRulesOf } from '../../lib/firewall/owned.ts';
 import { type ChainOwner, chainName } from '../../lib/iptables/chain-name.ts';
-import { applyNat, applyNatBeside, hasRule, type NatTable, saveIfSupported, saveNat } from '../../lib/iptables/nat.ts';
+import {
+  applyNat,
+  applyNatBeside,
+  hasRule,
+  holdsAll,
+  type NatPlan,
+  type NatTable,
+  saveIfSupported,
+  saveNat,
+} from '../../lib/iptables/nat.ts';
 import { comment, hostCidr, optionOf, words } from '../../lib/iptables/rule.ts';
 import { type Cidr, type Family, formatCidr, networkText } from '../../lib/net/ip.ts';
 import type { Addresses, Masquerade } from './masquerade.ts';
@@ -17,10 +26,10 @@ const MULTICAST: { readonly [F in Family]: string } = { 4: '224.0.0.0/4', 6: 'ff
 export const iptablesMasquerade: Masquerade = {
   /** One transaction per family. */
   add(owner, addresses) {
-    const present = byFamily(addresses).filter(([, own]) => own.length > 0);
-    return forAllBeside(present, ([family, own]) =>
-      applyNatBeside(family, (table) => planMasquerade(owner, own, table)),
-    );
+    return forAllBeside(FAMILIES, async (family) => {
+      const plan = additionOf(owner, addresses, family);
+      if (plan !== undefined) await applyNatBeside(family, plan);
+    });
   },
   /** With its last rule goes the owner's chain. */
   remove(owner, addresses, families) {
@@ -28,10 +37,22 @@ export const iptablesMasquerade: Masquerade = {
       removeFamily(owner, family, { addresses, isLikely: families.includes(family) }),
     );
   },
+  adding(owner, addresses) {
+    return { nat: (family) => additionOf(owner, addresses, family), nft: () => [] };
+  },
+  removing(owner, addresses) {
+    return { nat: (family) => removalOf(owner, ofFamily(addresses, family)), nft: () => [] };
+  },
   missing(owner, addresses) {
-    return byFamily(addresses).flatMap(([family, own]) =>
-      own.length === 0 ? [] : findMissing(owner, own, saveNat(family)),
-    );
+    return FAMILIES.flatMap((family) => {
+      const own = ofFamily(addresses, family);
+      if (
+        own.length === 0 ||
+        (family === 4 && holdsAll({ nat: wantedRules(owner, own).map(({ at, rule }) => `${at} ${rule}`) }))
+      )
+        return [];
+      return findMissing(owner, own, saveNat(family));
+    });
   },
   removeUnlisted({ network, present, warn }) {
     const found = new Set(FAMILIES.flatMap((family) => containersIn(saveIfSupported(family) ?? new Map(), network)));
@@ -48,32 +69,33 @@ interface Leaving {
 }
 
 async function removeFamily(owner: ChainOwner, family: Family, { addresses, isLikely }: Leaving): Promise<void> {
-  const own = ofFamily(addresses, family);
+  const own: Addresses = 'only' in addresses ? { only: ofFamily(addresses.only, family) } : addresses;
   if ('only' in own && own.only.length === 0) return;
   if ('allBut' in own || !isLikely) {
     const seen = saveIfSupported(family);
     if (seen !== undefined) applyNat(family, (table) => planUnmasquerade(owner, own, table ?? seen), seen);
     return;
   }
-  const { only } = own;
-  await applyNatBeside(family, (table) =>
-    table === undefined ? planUsualRemoval(owner, only) : planUnmasquerade(owner, { only }, table),
-  );
+  const plan = removalOf(owner, own.only);
+  if (plan !== undefined) await applyNatBeside(family, plan);
+}
+
+function additionOf(owner: ChainOwner, addresses: readonly Cidr[], family: Family): NatPlan | undefined {
+  const own = ofFamily(addresses, family);
+  return own.length === 0 ? undefined : (table) => planMasquerade(owner, own, table);
+}
+
+/** `own` are of one family. */
+function removalOf(owner: ChainOwner, own: readonly Cidr[]): NatPlan | undefined {
+  if (own.length === 0) return undefined;
+  return (table) =>
+    table === undefined ? planUsualRemoval(owner, own) : planUnmasquerade(owner, { only: own }, table);
 }
 
 /** Once each: the kernel refuses to delete a rule twice, and what ADD recorded is mostly what was found, too. */
-function ofFamily(addresses: Addresses, family: Family): Addresses {
-  if ('allBut' in addresses) return addresses;
-  const byText = new Map(addresses.only.map((cidr) => [formatCidr(cidr), cidr]));
-  return { only: [...byText.values()].filter(({ ip }) => ip.family === family) };
-}
-
-function byFamily(addresses: readonly Cidr[]): [Family, Cidr[]][] {
-  const of = (family: Family) => addresses.filter(({ ip }) => ip.family === family);
-  return [
-    [4, of(4)],
-    [6, of(6)],
-  ];
+function ofFamily(addresses: readonly Cidr[], family: Family): Cidr[] {
+  const byText = new Map(addresses.map((cidr) => [formatCidr(cidr), cidr]));
+  return [...byText.values()].filter(({ ip }) => ip.family === family);
 }
 
 /** The rules that `addresses` (of one family) need, as texts after `-A CHAIN `. */
@@ -124,14 +146,18 @@ export function planUnmasquerade(owner: ChainOwner, addresses: Addresses, table:
   return [...own.map((rule) => `-D POSTROUTING ${rule}`), ...(chainGoes ? [`-F ${chain}`, `-X ${chain}`] : [])];
 }
 
-/** What masquerading of `addresses` (of one family) lacks. */
-function findMissing(owner: ChainOwner, addresses: readonly Cidr[], table: NatTable): string[] {
+/** Each with its chain. */
+function wantedRules(owner: ChainOwner, addresses: readonly Cidr[]) {
   const { chain, spared, masquerade, jumps } = masqueradeRules(owner, addresses);
-  const wanted = [
+  return [
     ...[...spared, masquerade].map((rule) => ({ at: chain, rule })),
     ...jumps.map((rule) => ({ at: 'POSTROUTING', rule })),
   ];
-  return wanted
+}
+
+/** What masquerading of `addresses` (of one family) lacks. */
+function findMissing(owner: ChainOwner, addresses: readonly Cidr[], table: NatTable): string[] {
+  return wantedRules(owner, addresses)
     .filter(({ at, rule }) => !hasRule(table, at, rule))
     .map(({ at, rule }) => `in chain ${at} of IPv${addresses[0]?.ip.family ?? 4} table nat: ${rule}`);
 }

@@ -18,12 +18,16 @@ const SHARED = ['ip daddr 224.0.0.0/4 return', 'ip6 daddr ff00::/8 return', `got
 
 export const nftMasquerade: Masquerade = {
   add(owner, addresses, isKnown) {
-    return applyNftBeside(() => [
-      planMasquerade(owner, addresses, isKnown ? rulesOfContainers().filter(isOf(owner)) : []),
-    ]);
+    return applyNftBeside(() => [addition(owner, addresses, isKnown)]);
   },
   remove(owner) {
-    return applyNftBeside(() => [deletion(MASQUERADE_TABLE, rulesOfContainers().filter(isOf(owner)))]);
+    return applyNftBeside(() => [removal(owner)]);
+  },
+  adding(owner, addresses, isKnown) {
+    return { nat: () => undefined, nft: () => [addition(owner, addresses, isKnown)] };
+  },
+  removing(owner) {
+    return { nat: () => undefined, nft: () => [removal(owner)] };
   },
   missing(owner, addresses) {
     return findMissing(owner, addresses, list(MASQUERADE_TABLE));
@@ -35,6 +39,14 @@ export const nftMasquerade: Masquerade = {
     });
   },
 };
+
+function addition(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): NftTransaction {
+  return planMasquerade(owner, addresses, isKnown ? rulesOfContainers().filter(isOf(owner)) : []);
+}
+
+function removal(owner: Owner): NftTransaction {
+  return deletion(MASQUERADE_TABLE, rulesOfContainers().filter(isOf(owner)));
+}
 
 function rulesOfContainers(): readonly NftRule[] {
   return list(MASQUERADE_TABLE, MASQ_CHECKS).rules;

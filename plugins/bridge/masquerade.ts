@@ -1,5 +1,6 @@
 /** Masquerade towards the outside: what either firewall does for one attachment, and which one holds its rules. */
 import type { BackendName } from '../../lib/firewall/backend.ts';
+import type { Rider } from '../../lib/firewall/rider.ts';
 import type { Cidr, Family } from '../../lib/net/ip.ts';
 import type { MasqueradeOwner } from '../../lib/nft/masquerades.ts';
 import { iptablesMasquerade } from './masquerade-iptables.ts';
@@ -25,6 +26,9 @@ export interface Masquerade {
    * what this process does meanwhile; does all it can before it rejects.
    */
   remove(owner: Owner, addresses: Addresses, families: readonly Family[]): Promise<void>;
+  /** The same two in the transaction of somebody else's. */
+  adding(owner: Owner, addresses: readonly Cidr[], isKnown: boolean): Rider;
+  removing(owner: Owner, addresses: readonly Cidr[]): Rider;
   /** What is missing of the rules for `addresses`, each as a part of a sentence. Throws ToolError. */
   missing(owner: Owner, addresses: readonly Cidr[]): string[];
   /** Removes what is left of attachments that are not `present`. Throws ToolError. */

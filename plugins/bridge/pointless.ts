@@ -15,6 +15,8 @@ export interface Keys {
   readonly hairpinMode: boolean;
   readonly portIsolation: boolean;
   readonly ipam: { readonly type: string };
+  readonly capabilities: { readonly [name: string]: boolean };
+  readonly portmap?: unknown;
 }
 
 /** One sentence for each key that does nothing, whatever container comes. */
@@ -24,6 +26,7 @@ export function pointlessKeys(keys: Keys): string[] {
   return [
     ...(keys.ipam.type === '' ? withoutAddresses(keys) : needsGateway ? [FORCE_WITHOUT_GATEWAY] : []),
     ...(hairpinMode && portIsolation ? [HAIRPIN_ISOLATED] : []),
+    ...(keys.portmap !== undefined && keys.capabilities.portMappings !== true ? [PORTS_UNDECLARED] : []),
   ];
 }
 
@@ -31,6 +34,9 @@ const FORCE_WITHOUT_GATEWAY = '"forceAddress" does nothing without "isGateway": 
 /** The kernel passes nothing from one isolated port to another, itself included. */
 const HAIRPIN_ISOLATED =
   '"hairpinMode" does nothing beside "portIsolation": an isolated port gets nothing back of what it sent; remove one of them';
+
+const PORTS_UNDECLARED =
+  '"portmap" does nothing without "capabilities": {"portMappings": true} beside it: the runtime hands on no host ports; set it';
 
 function withoutAddresses(keys: Keys): string[] {
   const names = ['isGateway', 'isDefaultGateway', 'ipMasq', 'forceAddress'] as const;

@@ -9,8 +9,10 @@ import type { Dns } from '../../lib/cni/result.ts';
 import { atLeast } from '../../lib/cni/version.ts';
 import { BACKENDS } from '../../lib/firewall/backend.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
+import { type PortmapConfig, parsePortmapConfig } from '../../lib/hostports/schema.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { parseMac } from '../../lib/net/mac.ts';
+import { portKeys } from './host-ports.ts';
 import { pointlessKeys } from './pointless.ts';
 import { gatewayName, parseVlans, trunkSchema, type Vlans } from './vlan.ts';
 
@@ -40,6 +42,8 @@ export const bridgeSchema = z.object({
   ipam: z._default(z.object({ type: z._default(z.string(), '') }), { type: '' }),
   dns: z.optional(z.object({ nameservers: texts, domain: z.optional(z.string()), search: texts, options: texts })),
   args: z.optional(z.object({ cni: z.optional(z.object({ mac: z.optional(z.string()) })) })),
+  capabilities: z._default(z.record(z.string(), z.boolean()), {}),
+  portmap: z.optional(z.record(z.string(), z.unknown())),
   runtimeConfig: z.optional(z.object({ mac: z.optional(z.string()) })),
 });
 
@@ -77,6 +81,8 @@ export interface BridgeConfig {
   readonly dns: Dns | undefined;
   /** The container's MAC address asked for. */
   readonly mac: string | undefined;
+  /** Host ports that bridge forwards itself; `undefined` where that is a portmap's job, and in DEL. */
+  readonly ports: PortmapConfig | undefined;
   /** A sentence for each key that does nothing beside the others. */
   readonly pointless: readonly string[];
 }
@@ -106,8 +112,15 @@ export function parseConfig(call: Call): BridgeConfig {
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
     mac: call.verb === 'DEL' ? undefined : requestedMac(call, keys),
+    ports: call.verb === 'DEL' ? undefined : configuredPorts(call),
     pointless: pointlessKeys(keys),
   };
+}
+
+/** Throws code 7. */
+function configuredPorts({ config }: Call): PortmapConfig | undefined {
+  const keys = portKeys(config.raw);
+  return keys === undefined ? undefined : parsePortmapConfig(keys);
 }
 
 function requirePossible(call: Call, keys: Keys): void {

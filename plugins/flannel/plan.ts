@@ -9,7 +9,7 @@ import { distinct, type SubnetEnv } from './subnet-env.ts';
 
 /** What the user set in `delegate` and `ipam` wins, but for name, version, ranges and that all networks are routed. */
 export function planDelegate({ name, cniVersion }: NetConf, config: FlannelConfig, env: SubnetEnv): JsonObject {
-  const { type, delegate, runtimeConfig } = config;
+  const { type, delegate, runtimeConfig, takesPorts } = config;
   return sorted({
     type,
     ipMasq: !env.ipMasq,
@@ -17,6 +17,7 @@ export function planDelegate({ name, cniVersion }: NetConf, config: FlannelConfi
     ...(type === 'bridge' ? { isGateway: true } : {}),
     ...delegate,
     ...(runtimeConfig === undefined ? {} : { runtimeConfig }),
+    ...(takesPorts && type === 'bridge' ? { capabilities: { portMappings: true } } : {}),
     ...(cniVersion === '' ? {} : { cniVersion }),
     name,
     ipam: planIpam(config, env),

@@ -18,6 +18,7 @@ export const flannelSchema = z.object({
   subnetFileWaitMs: z._default(z.int().check(z.minimum(0), z.maximum(600_000)), 0),
   delegate: z._default(anyKeys, {}),
   ipam: z._default(anyKeys, {}),
+  capabilities: z._default(z.record(z.string(), z.boolean()), {}),
   runtimeConfig: z.optional(anyKeys),
 });
 
@@ -36,6 +37,8 @@ export interface FlannelConfig {
   readonly ipam: JsonObject;
   readonly routes: readonly JsonObject[];
   readonly runtimeConfig: JsonObject | undefined;
+  /** Host ports are the delegate's to forward, where that is bridge. */
+  readonly takesPorts: boolean;
 }
 
 /** Throws code 7. */
@@ -64,6 +67,7 @@ export function parseConfig(call: Call): FlannelConfig {
     // DEL needs none, and must not fail over one.
     routes: call.verb === 'DEL' ? [] : parseRoutes(routes ?? [], '"ipam.routes"').map(plainRoute),
     runtimeConfig: keys.runtimeConfig,
+    takesPorts: keys.capabilities.portMappings === true,
   };
 }
 

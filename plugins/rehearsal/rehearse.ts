@@ -38,6 +38,7 @@ export async function rehearse(main: () => Promise<void>): Promise<void> {
   await attach({ ...actor, containerId: 'ipv4', subnets: [SUBNETS[4]], backend: 'iptables' });
   await attach({ ...actor, containerId: 'dual', subnets: Object.values(SUBNETS), backend: undefined });
   await attach({ ...actor, containerId: 'nft', subnets: Object.values(SUBNETS), backend: 'nftables' });
+  await attach({ ...actor, containerId: 'one', subnets: [SUBNETS[4]], backend: undefined, isOneProcess: true });
   await stand(actor, 'loopback', {});
   await stand(actor, 'host-local', { ipam: ipamOf([SUBNETS[4]]) });
   await stand(actor, 'flannel', { delegate: { isDefaultGateway: true, hairpinMode: true } });
@@ -57,10 +58,11 @@ interface Life extends Actor {
   readonly containerId: string;
   readonly subnets: readonly string[];
   readonly backend: 'iptables' | 'nftables' | undefined;
+  readonly isOneProcess?: boolean;
 }
 
-/** bridge and portmap, as a runtime calls them; DEL comes twice. */
-async function attach({ containerId, subnets, backend, ...actor }: Life): Promise<void> {
+/** bridge and portmap, as a runtime calls them, or bridge that takes the ports itself; DEL comes twice. */
+async function attach({ containerId, subnets, backend, isOneProcess = false, ...actor }: Life): Promise<void> {
   const bridge = {
     bridge: BRIDGE,
     isDefaultGateway: true,
@@ -68,9 +70,10 @@ async function attach({ containerId, subnets, backend, ...actor }: Life): Promis
     hairpinMode: true,
     ipam: ipamOf(subnets),
     ...(backend === undefined ? {} : { ipMasqBackend: backend }),
+    ...(isOneProcess ? { capabilities: { portMappings: true }, runtimeConfig: { portMappings: PORTS } } : {}),
   };
   const portmap = {
-    runtimeConfig: { portMappings: PORTS },
+    runtimeConfig: { portMappings: isOneProcess ? [] : PORTS },
     ...(backend === undefined ? {} : { backend }),
   };
   const play = (name: string, verb: Verb, config: Json) => call(actor, { name, verb, containerId, config });

@@ -77,7 +77,14 @@ vi.mock(import('../../../../lib/firewall/choice.ts'), async (original) => ({
   backendsInUse: vi.fn((...hints) => ['iptables' as const, ...hints.filter((hint) => hint !== undefined)]),
 }));
 vi.mock(import('../../../../plugins/bridge/masquerade.ts'), () => {
-  const none = () => ({ add: vi.fn(), remove: vi.fn(), missing: vi.fn(), removeUnlisted: vi.fn() });
+  const none = () => ({
+    add: vi.fn(),
+    remove: vi.fn(),
+    adding: vi.fn(),
+    removing: vi.fn(),
+    missing: vi.fn(),
+    removeUnlisted: vi.fn(),
+  });
   return { masquerades: { iptables: none(), nftables: none() } };
 });
 
@@ -295,10 +302,12 @@ describe('ADD', () => {
     [true, [ADDRESS]],
   ])('masquerades the family that is asked for: %s', async (ipMasq, masqueraded) => {
     await bridge.add(fakeCall({ ...config, ipMasq }));
-    const [owner, addresses, isKnown] = vi.mocked(masquerades.iptables.add).mock.calls[0] ?? [];
-    expect(owner).toEqual({ network: 'mynet', containerId: 'c1', ifname: 'eth0' });
-    expect(addresses?.map(formatCidr)).toEqual(masqueraded);
-    expect(isKnown).toBe(false);
+    const calls = vi.mocked(masquerades.iptables.add).mock.calls;
+    expect(calls.flatMap(([, addresses]) => addresses).map(formatCidr)).toEqual(masqueraded);
+    for (const [owner, , isKnown] of calls) {
+      expect(owner).toEqual({ network: 'mynet', containerId: 'c1', ifname: 'eth0' });
+      expect(isKnown).toBe(false);
+    }
   });
 
   test('a second ADD of an attachment looks for rules of the first', async () => {
