@@ -1,50 +1,43 @@
 /** ADD, CHECK and DEL of the whole chain, by ports, families and firewall. */
 
-import type { Family } from '../support/networks.ts';
-import { interleave, type Timing } from './measure.ts';
-import type { BenchOptions, Section } from './section.ts';
-import { type Backend, configure, portsFrom, type Shape, type Side, timeVerbs, type Verb, withSides } from './sides.ts';
-import { ms, ratio } from './table.ts';
+import { type ComparedVerb, cellsOf, compareVerbs } from './compare.ts';
+import { interleave } from './measure.ts';
+import type { Part, Section } from './part.ts';
+import type { Backend, Shape, SideName } from './shapes.ts';
+import { configure, portsFrom, type Side, timeVerbs, withSides } from './sides.ts';
 
+const SIDES: readonly SideName[] = ['nodecni', 'nodecni, one process', 'reference'];
 const VERBS = { ADD: 'ADD', CHECK: 'CHECK', DEL: 'DEL' } as const;
-const PORTS = [0, 1, 20];
-const FAMILIES: readonly (readonly Family[])[] = [[4], [4, 6]];
+/** Many ports take the reference long. */
+const PORTS = [
+  { ports: 0, shareOfRounds: 1 },
+  { ports: 1, shareOfRounds: 1 },
+  { ports: 20, shareOfRounds: 0.5 },
+];
+const FAMILIES: readonly Shape['families'][] = [[4], [4, 6]];
 const BACKENDS: readonly Backend[] = ['iptables', 'nftables'];
 const FIRST_PORT = 10_000;
 
-interface Row {
-  readonly backend: Backend;
-  readonly families: readonly Family[];
+export interface ChainRow extends Shape, ComparedVerb {
   readonly ports: number;
-  readonly verb: Verb;
-  readonly sides: Readonly<Record<string, Timing>>;
-  readonly ratio: number;
 }
 
-export function chainSections({ rounds }: BenchOptions): Promise<readonly Section[]> {
-  return withSides(async (sides) => {
-    const shapes = BACKENDS.flatMap((backend) => FAMILIES.map((families) => ({ backend, families })));
-    const data = shapes.flatMap((shape) => PORTS.flatMap((ports) => measureShape(sides, { shape, ports, rounds })));
-    const rows = data.map((row) => [
-      `${row.backend}, ${row.families.length === 1 ? 'IPv4' : 'dual stack'}, ${portsText(row.ports)}`,
-      row.verb,
-      ...Object.values(row.sides).flatMap(({ medianMs, minMs }) => [ms(medianMs), ms(minMs)]),
-      ratio(row.ratio),
-    ]);
-    return [
-      {
-        heading: 'The chain',
-        rows: [['network', 'verb', ...sides.flatMap(({ name }) => [name, 'min']), 'ratio'], ...rows],
-        note: `bridge with gateway, masquerade and hairpin, host-local, portmap, by cnitool; ${rounds} rounds, medians.`,
-        data,
-      },
-    ];
-  });
+export interface ChainData {
+  readonly rounds: number;
+  readonly rows: readonly ChainRow[];
 }
 
-function portsText(count: number): string {
-  return count === 0 ? 'no port' : count === 1 ? '1 port' : `${count} ports`;
-}
+export const chain: Part<ChainData> = {
+  measure: ({ rounds }) =>
+    withSides(SIDES, async (sides) => {
+      const shapes = BACKENDS.flatMap((backend) => FAMILIES.map((families) => ({ backend, families })));
+      const variants = shapes.flatMap((shape) =>
+        PORTS.map(({ ports, shareOfRounds }) => ({ shape, ports, rounds: Math.ceil(rounds * shareOfRounds) })),
+      );
+      return { rounds, rows: variants.flatMap((variant) => measureVariant(sides, variant)) };
+    }),
+  render: (data) => [render(data)],
+};
 
 interface Variant {
   readonly shape: Shape;
@@ -52,16 +45,22 @@ interface Variant {
   readonly rounds: number;
 }
 
-function measureShape(sides: readonly Side[], { shape, ports, rounds }: Variant): Row[] {
+function measureVariant(sides: readonly Side[], { shape, ports, rounds }: Variant): ChainRow[] {
   for (const side of sides) configure(side, shape);
   const mappings = portsFrom(FIRST_PORT, ports);
   const timings = interleave(sides, { rounds, warmUp: 2 }, (side) => timeVerbs(side, VERBS, mappings));
-  return Object.values(VERBS).map((verb) => {
-    const bySide = sides.map(
-      (side) => [side.name, timings.get(side)?.[verb] ?? { medianMs: NaN, minMs: NaN }] as const,
-    );
-    const [own, other] = bySide.map(([, { medianMs }]) => medianMs);
-    const quotient = (own ?? Number.NaN) / (other ?? Number.NaN);
-    return { ...shape, ports, verb, sides: Object.fromEntries(bySide), ratio: quotient };
-  });
+  return compareVerbs(timings).map((row) => ({ ...shape, ports, ...row }));
+}
+
+function render({ rounds, rows }: ChainData): Section {
+  return {
+    heading: 'The chain',
+    rows: [['network', 'verb', ...SIDES], ...rows.map((row) => [networkText(row), row.verb, ...cellsOf(row.sides)])],
+    note: `bridge with gateway, masquerade and hairpin, host-local, portmap, by cnitool; ${rounds} rounds, half as many with 20 ports: median (min), ratio of medians.`,
+  };
+}
+
+function networkText({ backend, families, ports }: ChainRow): string {
+  const portsText = ports === 0 ? 'no port' : ports === 1 ? '1 port' : `${ports} ports`;
+  return `${backend}, ${families.length === 1 ? 'IPv4' : 'dual stack'}, ${portsText}`;
 }

@@ -1,18 +1,21 @@
 /** Every process of one ADD and one DEL, when it ran and for how long, as strace(1) sees them: the same for both sides. */
 
 import { readFileSync, rmSync } from 'node:fs';
+import { ms } from './format.ts';
 import { timeOnce } from './measure.ts';
-import type { BenchOptions, Section } from './section.ts';
-import { cnitool, configure, portsFrom, type Side, usual, type Verb, withSides } from './sides.ts';
-import { ms } from './table.ts';
+import type { Part, Section } from './part.ts';
+import { type SideName, usual } from './shapes.ts';
+import { cnitool, configure, portsFrom, type Side, type Verb, withSides } from './sides.ts';
 import { parseTrace, type TracedProcess } from './trace.ts';
 
+const SIDES: readonly SideName[] = ['nodecni', 'nodecni, one process', 'nodecni, sets', 'reference'];
 const OWN_PORT = 10_000;
+/** Until nothing is left that only first calls do. */
 const WARM_UP_ROUNDS = 3;
 const VERBS: readonly Verb[] = ['ADD', 'CHECK', 'DEL'];
 
-interface Call {
-  readonly side: string;
+export interface Call {
+  readonly side: SideName;
   readonly ports: number;
   readonly verb: Verb;
   /** Without strace. */
@@ -20,13 +23,14 @@ interface Call {
   readonly processes: readonly TracedProcess[];
 }
 
-export function childrenSections(_options: BenchOptions): Promise<readonly Section[]> {
-  return withSides(async (sides) => {
-    for (const side of sides) configure(side, usual);
-    const data = [0, 1].flatMap((ports) => sides.flatMap((side) => traceCalls(side, ports)));
-    return [countSection(data), ...data.filter(({ ports }) => ports === 1).map(processSection)];
-  });
-}
+export const children: Part<readonly Call[]> = {
+  measure: () =>
+    withSides(SIDES, async (sides) => {
+      for (const side of sides) configure(side, usual);
+      return [0, 1].flatMap((ports) => sides.flatMap((side) => traceCalls(side, ports)));
+    }),
+  render: (calls) => [renderCounts(calls), ...calls.filter(({ ports }) => ports === 1).map(renderProcesses)],
+};
 
 function traceCalls(side: Side, ports: number): Call[] {
   const options = { pod: side.pod, ports: portsFrom(OWN_PORT, ports) };
@@ -50,37 +54,35 @@ function trace({ name, world }: Side, { path, args, env }: ReturnType<typeof cni
 }
 
 /** Plugins are what cnitool starts, and an IPAM plugin what an interface plugin starts; tools are the others. */
-function toolsOf({ processes }: Call): number {
-  return processes.filter(({ command }) => !/(^|\/)(nsenter|cnitool|bridge|portmap|host-local)$/.test(command)).length;
+export function toolsOf({ processes }: Call): number {
+  return processes.filter(({ command }) => !/^(cnitool|bridge|portmap|host-local)$/.test(command)).length;
 }
 
-function countSection(data: readonly Call[]): Section {
+function renderCounts(calls: readonly Call[]): Section {
   return {
     heading: 'Processes',
     rows: [
       ['side', 'ports', 'verb', 'plugins', 'tools', 'wall'],
-      ...data.map((call) => {
+      ...calls.map((call) => {
         const plugins = call.processes.length - toolsOf(call) - 1;
         return [call.side, `${call.ports}`, call.verb, `${plugins}`, `${toolsOf(call)}`, ms(call.durationMs)];
       }),
     ],
-    note: 'Wall is that of the same call without strace.',
-    data,
+    note: 'Wall is that of one call without strace.',
   };
 }
 
-function processSection({ side, verb, processes, durationMs }: Call): Section {
+function renderProcesses({ side, verb, processes, durationMs }: Call): Section {
   return {
     heading: `${verb} of ${side}, process by process`,
     rows: [
       ['process', 'begins', 'takes'],
       ...processes.map(({ command, args, beginMs, durationMs: takes }) => [
-        `\`${[command.replace(/.*\//, ''), ...args].join(' ').slice(0, 90)}\``,
+        `\`${[command, ...args].join(' ').slice(0, 90)}\``,
         ms(beginMs),
         ms(takes),
       ]),
     ],
     note: `Under strace, which makes everything slower: without it the call took ${ms(durationMs)}.`,
-    data: processes,
   };
 }

@@ -3,31 +3,37 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { inLanes } from '../support/attach.ts';
 import { must } from '../support/process.ts';
-import { interleave, type Timing } from './measure.ts';
-import { plot } from './plot.ts';
-import type { BenchOptions, Section } from './section.ts';
-import { cnitool, configure, morePods, portsFrom, type Side, timeVerbs, usual, type Verb, withSides } from './sides.ts';
-import { ms, ratio } from './table.ts';
+import { type ComparedVerb, cellsOf, compareVerbs } from './compare.ts';
+import { interleave } from './measure.ts';
+import { type Part, RESULTS_FOLDER, type Section } from './part.ts';
+import { type Line, plot } from './plot.ts';
+import { type SideName, usual } from './shapes.ts';
+import { cnitool, configure, morePods, portsFrom, type Side, timeVerbs, type Verb, withSides } from './sides.ts';
 
-const PODS = [0, 50, 100, 200, 400];
-const LEASES = [0, 1_000, 5_000, 10_000, 20_000];
 /** Of the pod that is timed, and of the first of the others. */
 const OWN_PORT = 10_000;
 const FIRST_PORT = 20_000;
 /** A step takes long by itself. */
 const SHARE_OF_ROUNDS = 0.5;
+/** For each side; processors are few. */
+const FILLED_AT_ONCE = 2;
 
-interface Step {
+export interface GrowthRow extends ComparedVerb {
   /** Pods or leases that are there. */
   readonly count: number;
-  /** Timings by side, then by verb. */
-  readonly sides: Readonly<Record<string, Readonly<Record<string, Timing>>>>;
+}
+
+export interface GrowthData {
+  readonly rounds: number;
+  readonly pods: readonly GrowthRow[];
+  readonly leases: readonly GrowthRow[];
 }
 
 interface Growth {
   readonly heading: string;
   readonly what: string;
   readonly file: string;
+  readonly sides: readonly SideName[];
   readonly counts: readonly number[];
   readonly verbs: Readonly<Record<string, Verb>>;
   readonly ports: number;
@@ -36,79 +42,88 @@ interface Growth {
   readonly fill: (side: Side, range: { from: number; to: number }) => Promise<void>;
 }
 
-const growths: readonly Growth[] = [
-  {
-    heading: 'A node that fills',
-    what: 'pods on the node',
-    file: 'pods.svg',
-    counts: PODS,
-    verbs: { ADD: 'ADD', DEL: 'DEL' },
-    ports: 1,
-    note: 'Every pod has one port, the timed one too.',
-    fill: attachPods,
-  },
-  {
-    heading: 'A folder of leases that fills',
-    what: 'leases of others',
-    file: 'leases.svg',
-    counts: LEASES,
-    verbs: { ADD: 'ADD', DEL: 'DEL', 'second DEL': 'DEL' },
-    ports: 0,
-    note: 'Leases as the reference writes them; the timed pod has no port.',
-    fill: writeLeases,
-  },
-];
+const nodeThatFills: Growth = {
+  heading: 'A node that fills',
+  what: 'pods on the node',
+  file: 'pods.svg',
+  sides: ['nodecni', 'nodecni, one process', 'nodecni, sets', 'reference'],
+  counts: [0, 50, 100, 200, 400],
+  verbs: { ADD: 'ADD', DEL: 'DEL' },
+  ports: 1,
+  note: 'Every pod has one port, the timed one too; rules by iptables, but `"ruleLayout": "sets"` is by nftables.',
+  fill: attachPods,
+};
 
-export async function growthSections({ rounds }: BenchOptions): Promise<readonly Section[]> {
-  const sections: Section[] = [];
-  for (const growth of growths) sections.push(await measureGrowth(growth, Math.ceil(rounds * SHARE_OF_ROUNDS)));
-  return sections;
-}
+const folderThatFills: Growth = {
+  heading: 'A folder of leases that fills',
+  what: 'leases of others',
+  file: 'leases.svg',
+  sides: ['nodecni', 'reference'],
+  counts: [0, 1_000, 5_000, 10_000, 20_000],
+  verbs: { ADD: 'ADD', DEL: 'DEL', 'second DEL': 'DEL' },
+  ports: 0,
+  note: 'Leases as the reference writes them; the timed pod has no port.',
+  fill: writeLeases,
+};
 
-function measureGrowth(growth: Growth, rounds: number): Promise<Section> {
-  return withSides(async (sides) => {
+export const growth: Part<GrowthData> = {
+  measure: async (options) => {
+    const rounds = Math.ceil(options.rounds * SHARE_OF_ROUNDS);
+    const pods = await measureGrowth(nodeThatFills, rounds);
+    return { rounds, pods, leases: await measureGrowth(folderThatFills, rounds) };
+  },
+  render: ({ pods, leases, rounds }) => [render(nodeThatFills, pods, rounds), render(folderThatFills, leases, rounds)],
+};
+
+function measureGrowth(growth: Growth, rounds: number): Promise<GrowthRow[]> {
+  return withSides(growth.sides, async (sides) => {
     for (const side of sides) configure(side, usual);
-    const steps: Step[] = [];
+    const rows: GrowthRow[] = [];
     let from = 0;
     for (const count of growth.counts) {
-      for (const side of sides) await growth.fill(side, { from, to: count });
+      await Promise.all(sides.map((side) => growth.fill(side, { from, to: count })));
       from = count;
       const timings = interleave(sides, { rounds, warmUp: 2 }, (side) =>
         timeVerbs(side, growth.verbs, portsFrom(OWN_PORT, growth.ports)),
       );
-      steps.push({ count, sides: Object.fromEntries([...timings].map(([{ name }, byVerb]) => [name, byVerb])) });
+      rows.push(...compareVerbs(timings).map((row) => ({ count, ...row })));
     }
-    return render(growth, { rounds, steps, names: sides.map(({ name }) => name) });
+    return rows;
   });
 }
 
-function render(growth: Growth, { rounds, steps, names }: { rounds: number; steps: Step[]; names: string[] }): Section {
-  const verbs = Object.keys(growth.verbs);
-  const median = (step: Step, name: string, verb: string) => step.sides[name]?.[verb]?.medianMs ?? Number.NaN;
-  const rows = steps.flatMap((step) =>
-    verbs.map((verb) => {
-      const [own = Number.NaN, other = Number.NaN] = names.map((name) => median(step, name, verb));
-      return [String(step.count), verb, ms(own), ms(other), ratio(own / other)];
-    }),
-  );
-  const lines = names.flatMap((name) =>
-    verbs.map((verb) => ({
-      name: `${name} ${verb}`,
-      points: steps.map((step) => [step.count, median(step, name, verb)] as const),
-    })),
-  );
+function render(growth: Growth, rows: readonly GrowthRow[], rounds: number): Section {
   return {
     heading: growth.heading,
-    rows: [[growth.what, 'verb', ...names, 'ratio'], ...rows],
-    note: `${growth.note} ${rounds} rounds, medians.`,
-    data: steps,
-    plots: { [growth.file]: plot({ title: growth.heading, x: growth.what, y: 'ms', lines }) },
+    rows: [
+      [growth.what, 'verb', ...growth.sides],
+      ...rows.map(({ count, verb, sides }) => [String(count), verb, ...cellsOf(sides)]),
+    ],
+    note: `${growth.note} ${rounds} rounds: median (min), ratio of medians.`,
+    plot: {
+      path: `${RESULTS_FOLDER}/${growth.file}`,
+      svg: plot({ title: growth.heading, x: growth.what, y: 'ms', lines: linesOf(growth, rows) }),
+    },
   };
+}
+
+/** A colour for each side, a kind of line for each verb. */
+function linesOf({ sides, verbs }: Growth, rows: readonly GrowthRow[]): Line[] {
+  return sides.flatMap((side, color) =>
+    Object.keys(verbs).map((verb, dash) => ({
+      name: `${side}: ${verb}`,
+      color,
+      dash,
+      points: rows
+        .filter((row) => row.verb === verb)
+        .map((row) => [row.count, row.sides[side]?.medianMs ?? Number.NaN] as const),
+    })),
+  );
 }
 
 async function attachPods(side: Side, { from, to }: { from: number; to: number }): Promise<void> {
   const pods = await morePods(side, to - from);
-  await inLanes([...pods.entries()], 4, async ([index, pod]) => {
+  await inLanes([...pods.entries()], FILLED_AT_ONCE, async ([index, pod]) => {
     const { path, args, env } = cnitool(side, 'ADD', { pod, ports: portsFrom(FIRST_PORT + from + index, 1) });
     await must([path, ...args], { env, timeoutMs: 120_000 });
   });

@@ -1,10 +1,10 @@
-/** What a measurement is worthless without: machine, kernel and versions. */
+/** What a measurement is worthless without: machine, kernel, versions, how busy it was, and the command. */
 
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release } from 'node:os';
+import { availableParallelism, cpus, loadavg, release } from 'node:os';
 
-export interface Machine {
+export interface Run {
   readonly cpus: number;
   readonly cpuModel: string;
   readonly kernel: string;
@@ -12,9 +12,12 @@ export interface Machine {
   readonly nodecni: string;
   readonly reference: string;
   readonly tools: readonly string[];
+  readonly command: string;
+  /** Processes that were at work in the minute before it began. */
+  readonly load: number;
 }
 
-export function describeMachine(): Machine {
+export function describeRun(command: string): Run {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   return {
     cpus: availableParallelism(),
@@ -23,16 +26,21 @@ export function describeMachine(): Machine {
     node: process.versions.node,
     nodecni: version,
     reference: 'plugins 1.9.1, cnitool 1.3.0',
-    tools: [firstLine('ip', '-V'), firstLine('iptables', '-V'), firstLine('nft', '-v')],
+    tools: [versionOf('ip', '-V'), versionOf('iptables', '-V'), versionOf('nft', '-v')],
+    command,
+    load: loadavg()[0] ?? Number.NaN,
   };
 }
 
-function firstLine(tool: string, ...args: readonly string[]): string {
-  const { stdout, error } = spawnSync(tool, args, { encoding: 'utf8' });
-  return error === undefined ? (stdout.split('\n')[0]?.trim() ?? '') : `no ${tool}`;
+/** `iptables 1.8.9 (nf_tables)`. */
+function versionOf(tool: string, option: string): string {
+  const { stdout } = spawnSync(tool, [option], { encoding: 'utf8' });
+  const [version] = /\d+\.[\d.]+( \((nf_tables|legacy)\))?/.exec(stdout ?? '') ?? ['of no known version'];
+  return `${tool} ${version}`;
 }
 
-export function renderMachine(machine: Machine): string {
-  const { cpus: count, cpuModel, kernel, node, nodecni, reference, tools } = machine;
-  return `${count} × ${cpuModel}, Linux ${kernel}, nodecni ${nodecni} on Node ${node}, reference ${reference}; ${tools.join(', ')}`;
+export function renderRun(run: Run): string {
+  const { cpus: count, cpuModel, kernel, node, nodecni, reference, tools, command, load } = run;
+  const versions = `nodecni ${nodecni} on Node ${node}, reference ${reference}; ${tools.join(', ')}`;
+  return `\`${command}\` on ${count} × ${cpuModel}, Linux ${kernel}, load average at its begin ${load.toFixed(2)}; ${versions}.`;
 }

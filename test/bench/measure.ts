@@ -26,7 +26,7 @@ export function timeOnce(what: string, { path, args, env, input }: ProcessCall):
 
 /**
  * Lets each contestant perform once per round, after `warmUp` rounds that do not count; a performance is a duration for
- * each of its parts.
+ * each of its parts. Each begins a round in turn: what one leaves the kernel to do falls on whoever comes next.
  */
 export function interleave<C, P extends string>(
   contestants: readonly C[],
@@ -35,12 +35,17 @@ export function interleave<C, P extends string>(
 ): Map<C, Record<P, Timing>> {
   const seen = new Map(contestants.map((contestant) => [contestant, [] as Readonly<Record<P, number>>[]]));
   for (let round = -warmUp; round < rounds; round++) {
-    for (const [contestant, performances] of seen) {
+    for (const contestant of rotate(contestants, round + warmUp)) {
       const performance = perform(contestant);
-      if (round >= 0) performances.push(performance);
+      if (round >= 0) seen.get(contestant)?.push(performance);
     }
   }
   return new Map([...seen].map(([contestant, performances]) => [contestant, timingsOf(performances)]));
+}
+
+function rotate<T>(items: readonly T[], by: number): T[] {
+  const at = by % items.length;
+  return [...items.slice(at), ...items.slice(0, at)];
 }
 
 function timingsOf<P extends string>(performances: readonly Readonly<Record<P, number>>[]): Record<P, Timing> {

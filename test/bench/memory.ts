@@ -3,12 +3,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { ours, reference } from '../support/plugins.ts';
-import type { Section } from './section.ts';
-import { megabytes } from './table.ts';
+import { megabytes } from './format.ts';
+import type { Part, Section } from './part.ts';
 
 const AT_ONCE = 32;
 
-interface Memory {
+export interface Memory {
   readonly name: string;
   readonly count: number;
   /** Most that one had in memory, shared pages included. */
@@ -17,26 +17,32 @@ interface Memory {
   readonly pssBytes: number;
 }
 
-export async function memorySections(): Promise<readonly Section[]> {
-  const data: Memory[] = [];
-  for (const [name, bin] of [['nodecni', ours] as const, ['reference', reference] as const]) {
-    for (const count of [1, AT_ONCE]) data.push(await measureMemory(name, { path: `${bin}/loopback`, count }));
-  }
-  const rows = data.map(({ name, count, peakRssBytes, pssBytes }) => [
-    name,
-    String(count),
-    megabytes(peakRssBytes),
-    megabytes(pssBytes),
-    megabytes(pssBytes / count),
-  ]);
-  return [
-    {
-      heading: 'Memory',
-      rows: [['`loopback`', 'at once', 'peak RSS of one', 'PSS of all', 'PSS of each'], ...rows],
-      note: 'PSS counts a page that several processes share once; the executable itself is such pages.',
-      data,
-    },
-  ];
+export const memory: Part<readonly Memory[]> = {
+  measure: async () => {
+    const data: Memory[] = [];
+    for (const [name, bin] of [['nodecni', ours] as const, ['reference', reference] as const]) {
+      for (const count of [1, AT_ONCE]) data.push(await measureMemory(name, { path: `${bin}/loopback`, count }));
+    }
+    return data;
+  },
+  render: (data) => [render(data)],
+};
+
+function render(data: readonly Memory[]): Section {
+  return {
+    heading: 'Memory',
+    rows: [
+      ['`loopback`', 'at once', 'peak RSS of one', 'PSS of all', 'PSS of each'],
+      ...data.map(({ name, count, peakRssBytes, pssBytes }) => [
+        name,
+        String(count),
+        megabytes(peakRssBytes),
+        megabytes(pssBytes),
+        megabytes(pssBytes / count),
+      ]),
+    ],
+    note: 'PSS counts a page that several processes share once; the executable itself is such pages.',
+  };
 }
 
 async function measureMemory(name: string, { path, count }: { path: string; count: number }): Promise<Memory> {

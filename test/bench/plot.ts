@@ -10,13 +10,19 @@ export interface Plot {
 
 export interface Line {
   readonly name: string;
+  /** Which of the colours; lines of one kind of thing share it. */
+  readonly color: number;
+  /** Which of the kinds of stroke. */
+  readonly dash: number;
   readonly points: readonly (readonly [x: number, y: number])[];
 }
 
-const WIDTH = 760;
+const WIDTH = 800;
 const HEIGHT = 400;
-const FRAME = { left: 60, right: 190, top: 44, bottom: 50 } as const;
-const COLORS = ['#0969da', '#54aeff', '#8250df', '#bc4c00', '#fb8f44', '#9a6700'];
+const FRAME = { left: 60, right: 230, top: 44, bottom: 50 } as const;
+const COLORS = ['#0969da', '#8250df', '#1a7f37', '#bc4c00'];
+/** `stroke-dasharray`. */
+const DASHES = ['none', '7 4', '2 3'];
 
 export function plot({ title, x, y, lines }: Plot): string {
   const xTicks = ticksUpTo(Math.max(...lines.flatMap(({ points }) => points.map(([at]) => at))));
@@ -31,7 +37,7 @@ export function plot({ title, x, y, lines }: Plot): string {
     ),
     text({ at: [(FRAME.left + WIDTH - FRAME.right) / 2, HEIGHT - 10], anchor: 'middle' }, x),
     text({ at: [FRAME.left - 8, FRAME.top - 8], anchor: 'end' }, y),
-    ...lines.flatMap((line, index) => draw(line, { place, color: COLORS[index % COLORS.length] ?? '#000000' })),
+    ...lines.flatMap((line) => draw(line, place)),
     ...legend(lines),
   ];
   const head = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12">`;
@@ -61,18 +67,26 @@ function grid(place: Placing, tick: number): string[] {
   return [line, text({ at: [left - 8, level + 4], anchor: 'end' }, `${tick}`)];
 }
 
-function draw({ points }: Line, { place, color }: { place: Placing; color: string }): string[] {
-  const placed = points.map(place);
-  const dots = placed.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3" fill="${color}"/>`);
-  return [`<polyline points="${placed.join(' ')}" fill="none" stroke="${color}" stroke-width="2"/>`, ...dots];
+function draw(line: Line, place: Placing): string[] {
+  const placed = line.points.map(place);
+  const dots = placed.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="3" fill="${colorOf(line)}"/>`);
+  return [`<polyline points="${placed.join(' ')}" fill="none" ${strokeOf(line)}/>`, ...dots];
 }
 
 function legend(lines: readonly Line[]): string[] {
-  return lines.flatMap(({ name }, index) => {
+  return lines.flatMap((line, index) => {
     const [x, y] = [WIDTH - FRAME.right + 16, FRAME.top + 8 + index * 20];
-    const color = COLORS[index % COLORS.length];
-    return [`<circle cx="${x}" cy="${y}" r="5" fill="${color}"/>`, text({ at: [x + 12, y + 4] }, name)];
+    const sample = `<line x1="${x}" y1="${y}" x2="${x + 24}" y2="${y}" ${strokeOf(line)}/>`;
+    return [sample, text({ at: [x + 30, y + 4] }, line.name)];
   });
+}
+
+function colorOf({ color }: Line): string {
+  return COLORS[color % COLORS.length] ?? '#000000';
+}
+
+function strokeOf(line: Line): string {
+  return `stroke="${colorOf(line)}" stroke-width="2" stroke-dasharray="${DASHES[line.dash % DASHES.length]}"`;
 }
 
 function text(

@@ -1,62 +1,64 @@
-/** The two sides of the chain, each with a node and pods of its own, and the real cnitool that calls it there. */
+/** The sides of the chain, each with a node, state and pods of its own, and the real cnitool that calls it there. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { manyPods } from '../support/attach.ts';
-import { type Conflist, type Family, network, type PortMapping } from '../support/networks.ts';
+import { Daemon } from '../support/daemon.ts';
+import { network, type PortMapping } from '../support/networks.ts';
 import { ours, reference } from '../support/plugins.ts';
 import { createWorld, type Namespace, type World } from '../support/world.ts';
 import { type ProcessCall, timeOnce } from './measure.ts';
+import { networkOf, type Shape, type SideName } from './shapes.ts';
 
 export interface Side {
-  readonly name: string;
-  /** Folder of the executables. */
-  readonly bin: string;
+  readonly name: SideName;
   readonly world: World;
-  /** Pods that calls are timed with. */
+  /** Path of the mount namespace that plugins of this side run in. */
+  readonly mounts: string;
+  /** What calls are timed with. */
   readonly pod: Namespace;
 }
 
-export type Backend = 'iptables' | 'nftables';
 export type Verb = 'ADD' | 'CHECK' | 'DEL';
 
-/** What the chain is made of. */
-export interface Shape {
-  readonly families: readonly Family[];
-  readonly backend: Backend;
-}
-
-export const usual: Shape = { families: [4], backend: 'iptables' };
-
-/** Room for more pods than any part makes. */
-const SUBNETS = { 4: '10.99.0.0/16', 6: 'fd00:99::/64' } as const;
 const NETWORK = 'bench';
+/** Where the state of runtime and plugins is, and ours that means nothing after the next boot. */
+const STATE = '/var/lib/cni';
+const RUN = '/run/nodecni';
 
-/** Runs `action` with both sides, ours first; it holds the other against it. */
-export async function withSides<T>(action: (sides: readonly Side[]) => Promise<T>): Promise<T> {
-  await using own = await createWorld();
-  await using other = await createWorld();
-  const sides = [
-    { name: 'nodecni', bin: ours, world: own },
-    { name: 'reference', bin: reference, world: other },
-  ];
-  return await action(await Promise.all(sides.map(async (side) => ({ ...side, pod: await side.world.pod() }))));
+/** Runs `action` with a new node for each of `names`. */
+export async function withSides<T>(
+  names: readonly SideName[],
+  action: (sides: readonly Side[]) => Promise<T>,
+): Promise<T> {
+  await using made = new AsyncDisposableStack();
+  const sides: Side[] = [];
+  for (const name of names) {
+    const world = made.use(await createWorld());
+    const { pid } = made.use(await holdState(world));
+    sides.push({ name, world, mounts: `/proc/${pid}/ns/mnt`, pod: await world.pod() });
+  }
+  return await action(sides);
 }
 
-/** bridge as gateway with masquerade and hairpin, host-local, portmap. */
-export function conflistOf(world: World, { families, backend }: Shape): Conflist {
-  const isNft = backend === 'nftables';
-  return network(world, {
-    name: NETWORK,
-    subnets: families.map((family) => SUBNETS[family]),
-    bridge: { hairpinMode: true, ...(isNft ? { ipMasqBackend: backend } : {}) },
-    portmap: isNft ? { backend } : {},
-  });
+/**
+ * Holds mounts of the node's own, in which the state of runtime and plugins is the world's: one side's 400 pods are not
+ * in the other's way. Namespaces of pods that are made later appear there, too.
+ */
+async function holdState({ stateDir, folder }: World): Promise<Daemon> {
+  const runDir = `${folder}/run`;
+  for (const path of [stateDir, runDir, RUN]) mkdirSync(path, { recursive: true });
+  const script = `mount --bind "$1" ${STATE} && mount --bind "$2" ${RUN} && echo ready && exec cat`;
+  const shell = ['/bin/sh', '-c', script, 'sh', stateDir, runDir];
+  const holder = new Daemon('the mounts', ['/usr/bin/unshare', '--mount', '--propagation', 'slave', ...shell]);
+  await holder.said('ready');
+  return holder;
 }
 
 /** From now on cnitool finds a network of this shape at the side. */
-export function configure({ world }: Side, shape: Shape): void {
+export function configure({ name, world }: Side, shape: Shape): void {
   mkdirSync(configFolder(world), { recursive: true });
-  writeFileSync(`${configFolder(world)}/${NETWORK}.conflist`, JSON.stringify(conflistOf(world, shape)));
+  const conflist = network(world, { name: NETWORK, ...networkOf(name, shape) });
+  writeFileSync(`${configFolder(world)}/${NETWORK}.conflist`, JSON.stringify(conflist));
 }
 
 function configFolder(world: World): string {
@@ -65,18 +67,18 @@ function configFolder(world: World): string {
 
 /** A call of cnitool on the side's node. */
 export function cnitool(
-  { world, bin }: Side,
+  { name, world, mounts }: Side,
   verb: Verb,
   { pod, ports }: { pod: Namespace; ports: readonly PortMapping[] },
 ): ProcessCall {
-  const [path, ...args] = world.node.enter([`${reference}/cnitool`, verb.toLowerCase(), NETWORK, pod.path]);
+  const call = [`${reference}/cnitool`, verb.toLowerCase(), NETWORK, pod.path];
   return {
-    path,
-    args,
+    path: '/usr/bin/nsenter',
+    args: [`--mount=${mounts}`, `--net=${world.node.path}`, ...call],
     env: {
       PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
       NETCONFPATH: configFolder(world),
-      CNI_PATH: bin,
+      CNI_PATH: name === 'reference' ? reference : ours,
       CAP_ARGS: JSON.stringify({ portMappings: ports }),
     },
   };

@@ -4,20 +4,21 @@ import { readFileSync } from 'node:fs';
 import { inLanes, killPods } from '../support/attach.ts';
 import { exec } from '../support/process.ts';
 import type { Namespace } from '../support/world.ts';
+import { ms, ratio } from './format.ts';
 import { quantile } from './measure.ts';
-import type { BenchOptions, Section } from './section.ts';
-import { cnitool, configure, morePods, portsFrom, type Side, usual, type Verb, withSides } from './sides.ts';
-import { ms } from './table.ts';
+import type { Part, Section } from './part.ts';
+import { type SideName, usual } from './shapes.ts';
+import { cnitool, configure, morePods, portsFrom, type Side, type Verb, withSides } from './sides.ts';
 
+const SIDES: readonly SideName[] = ['nodecni', 'nodecni, one process', 'reference'];
+/** A storm is many calls by itself. */
 const STORMS = [
-  { pods: 24, width: 8 },
-  { pods: 24, width: 32 },
-  { pods: 100, width: 8 },
-  { pods: 100, width: 32 },
+  { pods: 24, width: 8, shareOfRounds: 0.25 },
+  { pods: 24, width: 32, shareOfRounds: 0.15 },
+  { pods: 100, width: 8, shareOfRounds: 0.05 },
+  { pods: 100, width: 32, shareOfRounds: 0.05 },
 ];
 const FIRST_PORT = 20_000;
-/** A storm is many calls by itself. */
-const SHARE_OF_ROUNDS = 0.15;
 
 interface Storm {
   readonly wallMs: number;
@@ -27,60 +28,70 @@ interface Storm {
   readonly failures: number;
 }
 
-type Direction = 'up' | 'down';
-
-interface Row extends Storm {
+export interface StormRow extends Storm {
   readonly pods: number;
   readonly width: number;
-  readonly direction: Direction;
-  readonly side: string;
+  readonly rounds: number;
+  readonly direction: 'up' | 'down';
+  readonly side: SideName;
+  /** Of wall to the reference's. */
+  readonly ratio: number;
 }
 
-export function stormSections({ rounds }: BenchOptions): Promise<readonly Section[]> {
-  return withSides(async (sides) => {
-    for (const side of sides) configure(side, usual);
-    const count = Math.max(1, Math.round(rounds * SHARE_OF_ROUNDS));
-    const data: Row[] = [];
-    for (const shape of STORMS) data.push(...(await measureStorm(sides, shape, count)));
-    const rows = data.map(({ pods, width, direction, side, ...storm }) => [
-      `${pods} pods, ${width} at a time`,
-      direction,
-      side,
-      `${(storm.wallMs / 1000).toFixed(2)} s`,
-      `${storm.cpuSeconds.toFixed(2)} s`,
-      ms(storm.p50Ms),
-      ms(storm.p99Ms),
-      String(storm.failures),
-    ]);
-    return [
-      {
-        heading: 'Storm',
-        rows: [['storm', 'way', 'side', 'wall', 'CPU', 'p50', 'p99', 'failed'], ...rows],
-        note: `One port each, by cnitool; ${count} rounds, medians, failures of all. CPU is that of all processes.`,
-        data,
-      },
-    ];
-  });
+export const storm: Part<readonly StormRow[]> = {
+  measure: ({ rounds }) =>
+    withSides(SIDES, async (sides) => {
+      for (const side of sides) configure(side, usual);
+      const rows: StormRow[] = [];
+      for (const { pods, width, shareOfRounds } of STORMS) {
+        const count = Math.max(1, Math.round(rounds * shareOfRounds));
+        rows.push(...(await measureStorm(sides, { pods, width, rounds: count })));
+      }
+      return rows;
+    }),
+  render: (rows) => [render(rows)],
+};
+
+function render(rows: readonly StormRow[]): Section {
+  return {
+    heading: 'Storm',
+    rows: [
+      ['storm', 'way', 'side', 'wall', 'ratio', 'CPU', 'p50', 'p99', 'failed', 'rounds'],
+      ...rows.map(({ pods, width, direction, side, rounds, ...seen }) => [
+        `${pods} pods, ${width} at a time`,
+        direction,
+        side,
+        `${(seen.wallMs / 1000).toFixed(2)} s`,
+        ratio(seen.ratio),
+        `${seen.cpuSeconds.toFixed(2)} s`,
+        ms(seen.p50Ms),
+        ms(seen.p99Ms),
+        String(seen.failures),
+        String(rounds),
+      ]),
+    ],
+    note: 'One port each, by cnitool; medians of the rounds, failures of all. CPU is that of all processes.',
+  };
 }
 
-async function measureStorm(
-  sides: readonly Side[],
-  { pods, width }: { pods: number; width: number },
-  rounds: number,
-): Promise<Row[]> {
+type Shape = Pick<StormRow, 'pods' | 'width' | 'rounds'>;
+
+async function measureStorm(sides: readonly Side[], shape: Shape): Promise<StormRow[]> {
   const seen = sides.map((side) => ({ side, up: [] as Storm[], down: [] as Storm[] }));
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < shape.rounds; round++) {
     for (const { side, up, down } of seen) {
-      const fresh = await morePods(side, pods);
-      up.push(await storm(side, 'ADD', { pods: fresh, width }));
-      down.push(await storm(side, 'DEL', { pods: fresh, width }));
-      await killPods(fresh);
-      side.world.pods.splice(-fresh.length);
+      const pods = await morePods(side, shape.pods);
+      up.push(await runStorm(side, 'ADD', { pods, width: shape.width }));
+      down.push(await runStorm(side, 'DEL', { pods, width: shape.width }));
+      await killPods(pods);
+      side.world.pods.splice(-pods.length);
     }
   }
-  return (['up', 'down'] as const).flatMap((direction) =>
-    seen.map(({ side, [direction]: storms }) => ({ pods, width, direction, side: side.name, ...summary(storms) })),
-  );
+  return (['up', 'down'] as const).flatMap((direction) => {
+    const storms = seen.map(({ side: { name }, [direction]: ofSide }) => ({ side: name, ...summary(ofSide) }));
+    const baseMs = storms.find(({ side }) => side === 'reference')?.wallMs ?? Number.NaN;
+    return storms.map((seen) => ({ ...shape, direction, ...seen, ratio: seen.wallMs / baseMs }));
+  });
 }
 
 function summary(storms: readonly Storm[]): Storm {
@@ -98,7 +109,7 @@ function summary(storms: readonly Storm[]): Storm {
   };
 }
 
-async function storm(
+async function runStorm(
   side: Side,
   verb: Verb,
   { pods, width }: { pods: readonly Namespace[]; width: number },

@@ -1,6 +1,7 @@
 /** What `strace -f -ttt -e trace=execve,exit_group` says, as a list of processes. */
 
 export interface TracedProcess {
+  /** Without its folder. */
   readonly command: string;
   readonly args: readonly string[];
   /** From the begin of the first one. */
@@ -35,7 +36,7 @@ export function parseTrace(text: string): readonly TracedProcess[] {
   return ended
     .toSorted((one, two) => one.beginS - two.beginS)
     .map(({ command, args, beginS, endS }) => ({
-      command,
+      command: command.replace(/.*\//, ''),
       args,
       beginMs: (beginS - firstS) * 1000,
       durationMs: (endS - beginS) * 1000,

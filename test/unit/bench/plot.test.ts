@@ -14,12 +14,14 @@ test.each([
 
 test('plot() puts the origin at the lower left and the largest values at the upper right', () => {
   const lines = [
-    { name: 'a & b', points: [[0, 0] as const, [10, 50] as const] },
-    { name: 'c', points: [[0, 25] as const] },
+    { name: 'a & b', color: 0, dash: 0, points: [[0, 0] as const, [10, 50] as const] },
+    { name: 'c', color: 1, dash: 1, points: [[0, 25] as const] },
   ];
   const svg = plot({ title: '<title>', x: 'pods', y: 'ms', lines });
-  expect(svg).toContain('<polyline points="60,350 570,44" fill="none" stroke="#0969da" stroke-width="2"/>');
-  expect(svg).toContain('<circle cx="60" cy="197" r="3" fill="#54aeff"/>');
+  expect(svg).toContain(
+    '<polyline points="60,350 570,44" fill="none" stroke="#0969da" stroke-width="2" stroke-dasharray="none"/>',
+  );
+  expect(svg).toContain('<circle cx="60" cy="197" r="3" fill="#8250df"/>');
   expect(svg).toContain('>a &amp; b</text>');
   expect(svg).toContain('>&lt;title></text>');
 });
