@@ -36,13 +36,13 @@ check: npm ## format, lint, import cycles, types, unit tests (no root)
 	@$(NODE) node_modules/typescript/bin/tsc --noEmit
 	@$(NODE) node_modules/vitest/vitest.mjs run --project unit
 
-bench: root build ## measure start, chain, growth, storm beside the reference (root); one table: BENCH='--only start', data: BENCH=--json
+bench: root build ## measure start, chain, growth, storm beside the reference (root); one part: BENCH='--only start', data: BENCH=--json
 	@test/support/setup-debian.sh network bench
 	@test/support/setup-peers.sh
 	@test/support/private-namespace.sh $(NODE) test/bench/bench.ts $(BENCH)
 
-readme: npm ## write the table of differences into README.md, from test/interop/differences.ts
-	@$(NODE) test/support/readme-differences.ts --write
+readme: npm ## write into README.md the differences (test/interop/differences.ts) and what was measured (test/bench/results)
+	@$(NODE) test/support/readme.ts --write
 
 install: build ## install into CNI_BIN_DIR (/opt/cni/bin) below DESTDIR, beside the plugins that are there
 	@$(NODE) lib/sea/install.ts install '$(abspath $(DESTDIR)$(CNI_BIN_DIR))'
