@@ -4,11 +4,10 @@ import { readFileSync, rmSync } from 'node:fs';
 import { ms } from './format.ts';
 import { timeOnce } from './measure.ts';
 import type { Part, Section } from './part.ts';
-import { type SideName, usual } from './shapes.ts';
+import { type SideName, sideNames, usual } from './shapes.ts';
 import { cnitool, configure, portsFrom, type Side, type Verb, withSides } from './sides.ts';
 import { parseTrace, type TracedProcess } from './trace.ts';
 
-const SIDES: readonly SideName[] = ['nodecni', 'nodecni, one process', 'nodecni, sets', 'reference'];
 const OWN_PORT = 10_000;
 /** Until nothing is left that only first calls do. */
 const WARM_UP_ROUNDS = 3;
@@ -25,7 +24,7 @@ export interface Call {
 
 export const children: Part<readonly Call[]> = {
   measure: () =>
-    withSides(SIDES, async (sides) => {
+    withSides(sideNames, async (sides) => {
       for (const side of sides) configure(side, usual);
       return [0, 1].flatMap((ports) => sides.flatMap((side) => traceCalls(side, ports)));
     }),
@@ -78,7 +77,7 @@ function renderProcesses({ side, verb, processes, durationMs }: Call): Section {
     rows: [
       ['process', 'begins', 'takes'],
       ...processes.map(({ command, args, beginMs, durationMs: takes }) => [
-        `\`${[command, ...args].join(' ').slice(0, 90)}\``,
+        `\`${[command, args].join(' ').slice(0, 90).trimEnd()}\``,
         ms(beginMs),
         ms(takes),
       ]),

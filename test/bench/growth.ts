@@ -7,7 +7,7 @@ import { type ComparedVerb, cellsOf, compareVerbs } from './compare.ts';
 import { interleave } from './measure.ts';
 import { type Part, RESULTS_FOLDER, type Section } from './part.ts';
 import { type Line, plot } from './plot.ts';
-import { type SideName, usual } from './shapes.ts';
+import { type SideName, sideNames, usual } from './shapes.ts';
 import { cnitool, configure, morePods, portsFrom, type Side, timeVerbs, type Verb, withSides } from './sides.ts';
 
 /** Of the pod that is timed, and of the first of the others. */
@@ -46,7 +46,7 @@ const nodeThatFills: Growth = {
   heading: 'A node that fills',
   what: 'pods on the node',
   file: 'pods.svg',
-  sides: ['nodecni', 'nodecni, one process', 'nodecni, sets', 'reference'],
+  sides: sideNames,
   counts: [0, 50, 100, 200, 400],
   verbs: { ADD: 'ADD', DEL: 'DEL' },
   ports: 1,
@@ -109,10 +109,10 @@ function render(growth: Growth, rows: readonly GrowthRow[], rounds: number): Sec
 
 /** A colour for each side, a kind of line for each verb. */
 function linesOf({ sides, verbs }: Growth, rows: readonly GrowthRow[]): Line[] {
-  return sides.flatMap((side, color) =>
+  return sides.flatMap((side) =>
     Object.keys(verbs).map((verb, dash) => ({
       name: `${side}: ${verb}`,
-      color,
+      color: sideNames.indexOf(side),
       dash,
       points: rows
         .filter((row) => row.verb === verb)

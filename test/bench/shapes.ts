@@ -25,6 +25,8 @@ const keysOf: Readonly<Record<SideName, (shape: Shape) => Keys>> = {
   reference: twoPlugins,
 };
 
+export const sideNames = Object.keys(keysOf) as readonly SideName[];
+
 /** bridge as gateway with masquerade and hairpin, host-local, and what forwards ports. */
 export function networkOf(side: SideName, shape: Shape): Omit<NetworkOptions, 'name'> {
   return { subnets: shape.families.map((family) => SUBNETS[family]), ...keysOf[side](shape) };

@@ -3,7 +3,8 @@
 export interface TracedProcess {
   /** Without its folder. */
   readonly command: string;
-  readonly args: readonly string[];
+  /** With a blank between them. */
+  readonly args: string;
   /** From the begin of the first one. */
   readonly beginMs: number;
   readonly durationMs: number;
@@ -11,7 +12,7 @@ export interface TracedProcess {
 
 interface Running {
   readonly command: string;
-  readonly args: readonly string[];
+  readonly args: string;
   readonly beginS: number;
 }
 
@@ -25,7 +26,9 @@ export function parseTrace(text: string): readonly TracedProcess[] {
     if (started !== null) {
       running.set(pid, {
         command: started[1] ?? '',
-        args: wordsOf(started[2] ?? '').slice(1),
+        args: wordsOf(started[2] ?? '')
+          .slice(1)
+          .join(' '),
         beginS: running.get(pid)?.beginS ?? Number(time),
       });
     }

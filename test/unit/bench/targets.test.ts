@@ -77,7 +77,7 @@ const call = {
   side: 'nodecni' as const,
   ports: 1,
   durationMs: 1,
-  processes: processes.map((command) => ({ command, args: [], beginMs: 0, durationMs: 1 })),
+  processes: processes.map((command) => ({ command, args: '', beginMs: 0, durationMs: 1 })),
 };
 const children: Results['children'] = measured([
   { ...call, ports: 0, verb: 'ADD', processes: [] },

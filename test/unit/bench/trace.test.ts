@@ -23,8 +23,8 @@ test('parseTrace() lists processes with begin and duration', () => {
     durationMs: Math.round(durationMs * 10) / 10,
   }));
   expect(processes).toEqual([
-    { command: 'cnitool', args: ['add'], beginMs: 0, durationMs: 41.5 },
-    { command: 'bridge', args: [], beginMs: 10, durationMs: 30 },
-    { command: 'ip', args: ['-batch', 'name: \\"a\\"'], beginMs: 20, durationMs: 6 },
+    { command: 'cnitool', args: 'add', beginMs: 0, durationMs: 41.5 },
+    { command: 'bridge', args: '', beginMs: 10, durationMs: 30 },
+    { command: 'ip', args: '-batch name: \\"a\\"', beginMs: 20, durationMs: 6 },
   ]);
 });
