@@ -21,7 +21,7 @@ import { targetsSection } from './targets.ts';
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
-    rounds: { type: 'string', default: '20' },
+    rounds: { type: 'string', default: '16' },
     only: { type: 'string', default: partNames.join(',') },
   },
 });
