@@ -98,8 +98,12 @@ function fakeTool(folder: string, executable: string, { fault, call, tools }: Br
 tool=\${0##*/}
 real() { ( exec -a "$tool" '${folder}/${executable}.real' "$@" ); }
 case "$tool" in ${only}) ;; *) real "$@"; exit ;; esac
+# Two that run beside each other are two calls.
+exec 9>>'${folder}/lock'
+flock 9
 echo "$tool $*" >>'${folder}/calls'
 count=$(wc -l <'${folder}/calls')
+exec 9>&-
 ${call === undefined ? '' : `[ "$count" -eq ${call} ] || { real "$@"; exit; }`}
 touch '${folder}/fired'
 ${ACTIONS[fault]}
