@@ -41,7 +41,10 @@ export class Timeline {
     };
   }
 
-  /** Every millisecond up to `endMs`: the children, and between them our own code under the name of the step it was in. */
+  /**
+   * Every millisecond up to `endMs`: the children, which may run beside each other, and where there is none our own code
+   * under the name of the step it was in.
+   */
   spans(endMs: number): Span[] {
     const spans: Span[] = [];
     let seenMs = 0;
