@@ -38,9 +38,4 @@ function leaveDeletedFolder(): void {
   }
 }
 
-if (startupSnapshot.isBuildingSnapshot()) {
-  void rehearse(main);
-  startupSnapshot.setDeserializeMainFunction(() => {
-    void main();
-  });
-}
+if (startupSnapshot.isBuildingSnapshot()) void rehearse(main);

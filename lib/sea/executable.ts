@@ -39,7 +39,7 @@ export const runtimeFlags = [
   '--openssl-config=/dev/null',
 ] as const;
 
-/** Lets the rehearsal run the runtime's own start once more (plugins/rehearsal/forget.ts). */
+/** Lets the rehearsal get at the runtime's own modules (plugins/rehearsal/internals.ts). */
 const buildFlags = [...runtimeFlags, '--expose-internals'] as const;
 
 /** sea.json. Paths are relative, since the snapshot keeps the name of its main script. */

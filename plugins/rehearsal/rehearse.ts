@@ -9,6 +9,7 @@ import { buildId } from '../../lib/sea/build-info.ts';
 import { collectGarbage, forgetCompiled } from './forget.ts';
 import { BRIDGE, PaperNode } from './node.ts';
 import { BIN, NETNS, type Stage, setStage } from './stage.ts';
+import { startWith } from './start.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -25,8 +26,8 @@ const PORTS = [
 ];
 
 /**
- * Ends before the snapshot is taken. Throws, and so fails the build, when a call does not go well: mostly since a plugin
- * asks something that ./node.ts has no answer to.
+ * Ends before the snapshot is taken, which then starts with `main`. Throws, and so fails the build, when a call does not
+ * go well: mostly since a plugin asks something that ./node.ts has no answer to.
  */
 export async function rehearse(main: () => Promise<void>): Promise<void> {
   using stage = setStage(new PaperNode(), buildId);
@@ -34,6 +35,7 @@ export async function rehearse(main: () => Promise<void>): Promise<void> {
   // What only the first pod of a node has to do is no part of the usual call.
   await attach({ ...actor, containerId: 'first', subnets: Object.values(SUBNETS), backend: undefined });
   forgetCompiled();
+  startWith(() => void main());
   await warmRuntime();
   await attach({ ...actor, containerId: 'ipv4', subnets: [SUBNETS[4]], backend: 'iptables' });
   await attach({ ...actor, containerId: 'dual', subnets: Object.values(SUBNETS), backend: undefined });

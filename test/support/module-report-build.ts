@@ -40,7 +40,7 @@ export async function buildReportingExecutable(folder: string): Promise<Reportin
   const options = { encoding: 'utf8', stdio: 'pipe', timeout: 60_000 } as const;
   const built = spawnSync(
     process.execPath,
-    ['--snapshot-blob', blob, '--build-snapshot', `${folder}/main.cjs`],
+    ['--expose-internals', '--snapshot-blob', blob, '--build-snapshot', `${folder}/main.cjs`],
     options,
   );
   if (built.status !== 0) throw new Error(`cannot snapshot the reporting executable: ${built.stderr}`);

@@ -6,10 +6,11 @@ import { writeSync } from 'node:fs';
 import v8 from 'node:v8';
 import '../../plugins/main.ts';
 
-v8.startupSnapshot.addDeserializeCallback(() => {
-  const atStart = new Set(moduleLoadList());
+v8.startupSnapshot.addSerializeCallback(() => {
+  const inSnapshot = new Set(moduleLoadList());
   process.on('exit', () => {
-    writeSync(3, JSON.stringify(moduleLoadList().filter((name) => !atStart.has(name))));
+    if (v8.startupSnapshot.isBuildingSnapshot()) return;
+    writeSync(3, JSON.stringify(moduleLoadList().filter((name) => !inSnapshot.has(name))));
   });
 });
 
