@@ -19,6 +19,8 @@ interface Processes {
 export function startWith(main: () => void): void {
   const { setDeserializeMainFunction } = nativePart<Snapshots>('mksnapshot');
   const { patchProcessObject } = nativePart<Processes>('process_methods');
+  // We write to the descriptor; but each socket that closes looks whether it is this one, and would have it made.
+  Object.defineProperty(process, 'stderr', { value: undefined, configurable: true });
   let next = () => {};
   const start = () => {
     patchProcessObject(process);
