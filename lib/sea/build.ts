@@ -38,7 +38,7 @@ async function build(entry: string, dist: string): Promise<void> {
   writeFileSync(join(dist, 'bundle-report.txt'), renderReport(sharesOf(metafile)));
   // Of the build before; nobody executes what is in dist/ meanwhile.
   rmSync(join(bin, libraryFolder), { recursive: true, force: true });
-  withExecutable({ code: stampBuildId(code, buildId), buildId, runtime, runPath }, (executable) => {
+  withExecutable({ arch, code: stampBuildId(code, buildId), buildId, runtime, runPath }, (executable) => {
     place({ executable, libraries: [{ id: libraryId, files: libraries.files }], notices: [] }, bin);
   });
   sayWhatWasBuilt(bin, dist, `${version}, build ${buildId}`);

@@ -11,11 +11,13 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Arch } from './arch.ts';
 import { pruneCodeCache } from './code-cache.ts';
 import { run } from './command.ts';
 import { ignoreDeadlocks } from './deadlock-check.ts';
 import { makeDeaf } from './deaf.ts';
 import { changeSnapshot } from './resource.ts';
+import { ignorePositionRequest } from './source-positions.ts';
 import { trailerOf } from './trailer.ts';
 
 /**
@@ -31,11 +33,19 @@ const snapshotFlags = ['--no-rehash-snapshot', '--hash-seed=20261123'] as const;
  */
 const shortLifeFlags = ['--no-sparkplug', '--v8-pool-size=1'] as const;
 
-/** A faulty openssl.cnf of the host, or OPENSSL_CONF, would end each plugin before its first line. */
+/** Texts of numbers that V8 keeps for later: it makes room for 8,192 and 4,096 as soon as it needs some, in the build. */
+const cacheFlags = ['--smi-string-cache-size=1024', '--double-string-cache-size=1024'] as const;
+
+/**
+ * A faulty openssl.cnf of the host, or OPENSSL_CONF, would end each plugin before its first line. SIGUSR1 would open a
+ * debugger's port, for which a thread waits.
+ */
 export const runtimeFlags = [
   ...snapshotFlags,
   ...shortLifeFlags,
+  ...cacheFlags,
   '--no-warnings',
+  '--disable-sigusr1',
   '--openssl-config=/dev/null',
 ] as const;
 
@@ -60,6 +70,7 @@ export const seaConfig = {
 const loadedAtRunTime = new Set(['ffi', 'internal/ffi-shared-buffer', 'internal/ffi/fast-api', 'internal/ffi/vfs']);
 
 export interface ExecutableInput {
+  readonly arch: Arch;
   readonly code: string;
   readonly buildId: string;
   readonly runtime: string;
@@ -77,11 +88,14 @@ export function withExecutable(input: ExecutableInput, use: (path: string) => vo
   }
 }
 
-function buildIn(folder: string, { code, buildId, runtime, runPath }: ExecutableInput): string {
+function buildIn(folder: string, { arch, code, buildId, runtime, runPath }: ExecutableInput): string {
   const node = join(folder, seaConfig.executable);
   const output = join(folder, seaConfig.output);
   copyFileSync(runtime, node);
-  change(node, ignoreDeadlocks);
+  change(node, (image) => {
+    ignoreDeadlocks(image);
+    ignorePositionRequest(image, arch.returnCode);
+  });
   run('strip', [node]);
   writeFileSync(join(folder, seaConfig.main), code);
   writeFileSync(join(folder, 'sea.json'), JSON.stringify(seaConfig));

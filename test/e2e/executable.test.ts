@@ -1,5 +1,6 @@
 /** The executable as a file: which name does what, and what of its surroundings it does not listen to. */
 
+import { spawn } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -12,10 +13,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { constants } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { changesSince, type Dump, dump, NO_CHANGES } from '../support/dump.ts';
 import { network, stdinFor } from '../support/networks.ts';
 import { callPlugin, ours, type PluginCall, repository, succeed } from '../support/plugins.ts';
+import { until } from '../support/process.ts';
 import { snapshot, withoutRandom } from '../support/snapshot.ts';
 import { createWorld, type Namespace, type World } from '../support/world.ts';
 
@@ -118,6 +121,19 @@ it('runs a host-local that is a copy of its own build in its own process', async
   // It could not be executed.
   chmodSync(`${copies}/host-local`, 0o644);
   for (const command of ['ADD', 'DEL']) await succeed(callPlugin(world, { ...add(), command, bin }));
+});
+
+it('does not listen to SIGUSR1, at which Node opens a debugger’s port', async () => {
+  const env = { CNI_COMMAND: 'ADD', CNI_CONTAINERID: 'x', CNI_NETNS: pod.path, CNI_IFNAME: 'lo', CNI_PATH: ours };
+  const { pid, stdin } = spawn(`${ours}/loopback`, { env, stdio: ['pipe', 'ignore', 'ignore'] });
+  // read(2) of x64 or arm64, with 0 as its first argument.
+  await until('our code to read stdin', async () =>
+    /^(0|63) 0x0 /.test(readFileSync(`/proc/${pid}/syscall`, 'utf8')) ? true : undefined,
+  );
+  const caught = /^SigCgt:\s*(\w+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  stdin.end();
+  const has = (signal: number) => ((BigInt(`0x${caught}`) >> BigInt(signal - 1)) & 1n) === 1n;
+  expect([has(constants.signals.SIGTERM), has(constants.signals.SIGUSR1)]).toEqual([true, false]);
 });
 
 /** Variables of the runtime and of the libraries in it, each with a value that would be seen. `@` is a folder. */
