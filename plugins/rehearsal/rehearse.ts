@@ -8,6 +8,7 @@ import { forgetLibc } from '../../lib/linux/libc.ts';
 import { buildId } from '../../lib/sea/build-info.ts';
 import { collectGarbage, forgetCompiled } from './forget.ts';
 import { BRIDGE, PaperNode } from './node.ts';
+import { shed } from './shed.ts';
 import { BIN, NETNS, type Stage, setStage } from './stage.ts';
 import { startWith } from './start.ts';
 
@@ -46,6 +47,7 @@ export async function rehearse(main: () => Promise<void>): Promise<void> {
   await stand(actor, 'flannel', { delegate: { isDefaultGateway: true, hairpinMode: true } });
   forgetTools();
   forgetLibc();
+  shed();
   collectGarbage();
 }
 
