@@ -18,6 +18,12 @@ const MAX_STAMP_BYTES = 1024;
 const TOOLS: { readonly [B in BackendName]: readonly string[] } = {
   iptables: ['iptables-restore', 'iptables-save'],
   nftables: ['nft'],
+  sets: ['nft'],
+};
+const PACKAGES: { readonly [B in BackendName]: string } = {
+  iptables: 'iptables',
+  nftables: 'nftables',
+  sets: 'nftables',
 };
 
 const stampSchema = z.object({
@@ -78,7 +84,7 @@ export function requireTools({ backend, why }: Choice, check: ToolCheck): void {
   const missing = (check.tools ?? TOOLS[backend]).filter((tool) => findTool(tool) === undefined);
   if (missing.length === 0) return;
   throw new CniError(check.code, `cannot write firewall rules: ${missing.join(', ')} not found`, {
-    details: `install the package ${backend}; this node uses ${backend} because ${why}`,
+    details: `install the package ${PACKAGES[backend]}; this node uses ${backend} because ${why}`,
   });
 }
 

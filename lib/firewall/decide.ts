@@ -1,4 +1,5 @@
 /** Which firewall the rules of this host belong into, as a pure function of what it holds now. */
+import { SETS_TABLE } from '../nft/sets.ts';
 import { BACKENDS, type BackendName } from './backend.ts';
 
 export interface Choice {
@@ -42,12 +43,13 @@ export function decide({ chains, tables }: Seen): Choice | undefined {
   return tables === undefined ? undefined : { backend: 'nftables', why: 'iptables cannot be used on this host' };
 }
 
-/** Which of the two hold rules for containers. */
+/** Which of them hold rules for containers. */
 export function holders({ chains, tables }: Seen): BackendName[] {
   const { chain, table } = CONTAINERS;
   const found = {
     iptables: chains?.some((name) => chain.test(name)),
     nftables: tables?.some((name) => table.test(name)),
+    sets: tables?.includes(SETS_TABLE),
   };
   return BACKENDS.filter((backend) => found[backend] === true);
 }

@@ -8,16 +8,19 @@ import type { Checkpoints } from '../attachment/store-lock.ts';
 import * as inIptables from '../iptables/localnet-guard.ts';
 import { readSysctl, writeSysctl } from '../linux/sysctl.ts';
 import * as inNft from '../nft/localnet-guard.ts';
+import * as inSets from '../nft/sets-guard.ts';
 import type { BackendName } from './backend.ts';
 
 interface Guard {
-  /** Throws ToolError. */
-  isGuardThere(): boolean;
   /** Throws ToolError, or code 11. */
   removeGuard(): void;
 }
 
-export const guards: { readonly [B in BackendName]: Guard } = { iptables: inIptables, nftables: inNft };
+export const guards: { readonly [B in BackendName]: Guard } = {
+  iptables: inIptables,
+  nftables: inNft,
+  sets: inSets,
+};
 
 export function isOpen(link: string): boolean {
   return readSysctl(nameOf(link)) === '1';

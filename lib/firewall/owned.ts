@@ -1,6 +1,7 @@
 /**
- * Takes away what dead attachments left in either firewall and in connection tracking, so that whoever gets one of their
- * addresses next inherits nothing. What goes is decided by ../iptables/owned-plan.ts and ../nft/owned-plan.ts.
+ * Takes away what dead attachments left in any firewall and in connection tracking, so that whoever gets one of their
+ * addresses next inherits nothing. What goes is decided by ../iptables/owned-plan.ts, ../nft/owned-plan.ts and
+ * ../nft/sets-plan.ts.
  */
 import {
   isPortAddRunning,
@@ -18,6 +19,7 @@ import { planDeadRemoval } from '../iptables/owned-plan.ts';
 import { type Ip, parseCidr, parseIp } from '../net/ip.ts';
 import { removeDeadRules } from '../nft/owned.ts';
 import type { Claim } from '../nft/owned-plan.ts';
+import { removeDeadElements } from '../nft/owned-sets.ts';
 import { BACKENDS, type BackendName } from './backend.ts';
 import { backendsInUse } from './choice.ts';
 
@@ -72,6 +74,10 @@ const REMOVALS: { readonly [B in BackendName]: (gone: Gone, errors: unknown[]) =
   nftables({ ips, owners, networks }, errors) {
     const addresses = ips.map(({ text }) => text);
     attempt(errors, () => removeDeadRules({ addresses, owners, networks }, claims()));
+  },
+  sets({ ips, owners, networks }, errors) {
+    const addresses = ips.map(({ text }) => text);
+    attempt(errors, () => removeDeadElements({ addresses, owners, networks }));
   },
 };
 

@@ -127,10 +127,10 @@ async function forward(tx: Transaction, record: PortRecord, { former, evicted, u
     rider,
   });
   if (isMoved) await removeFormer(tx, former);
-  // All in the one other firewall.
   const apart = evicted.filter(({ backend }) => backend !== record.backend);
-  const [first] = apart;
-  if (first !== undefined) await tx.step(() => backends[first.backend].remove(apart));
+  for (const [backend, records] of Map.groupBy(apart, (one) => one.backend)) {
+    await tx.step(() => backends[backend].remove(records));
+  }
   if (record.localnet !== undefined && added.isGuarded) await letLocalhostThrough(tx, record.localnet);
   return added;
 }

@@ -1,5 +1,5 @@
-/** What either firewall does for one attachment's forwarded ports, in all of its families. */
-import { CniError } from '../cni/errors.ts';
+/** What each firewall does for one attachment's forwarded ports, in all of its families. */
+import { asCniError, CniError } from '../cni/errors.ts';
 import type { Transaction } from '../cni/transaction.ts';
 import type { Rider } from '../firewall/rider.ts';
 import type { Attachment, Forwarding } from './forwarding.ts';
@@ -58,6 +58,16 @@ export interface Added {
 
 /** Nobody knows what is there: perhaps the kernel has none of it. */
 export class UnreadableError extends CniError {}
+
+/** What `look()` sees. Throws UnreadableError for all that it throws. */
+export function orUnreadable<T>(look: () => T): T {
+  try {
+    return look();
+  } catch (error) {
+    const { code, message, details } = asCniError(error);
+    throw new UnreadableError(code, message, { details, cause: error });
+  }
+}
 
 /** The way back of a way back: does what it is told and registers nothing. */
 export const WITHOUT_UNDO: Transaction = { step: async (action) => action(), onFailure: () => {} };

@@ -1,6 +1,6 @@
 /** The iptables backend: sends the plans of ./plan.ts to the nat table, one transaction per family. */
 import { readRecords, readSiblings } from '../attachment/port-record-store.ts';
-import { asCniError, combineErrors, forAll, forAllBeside } from '../cni/errors.ts';
+import { combineErrors, forAll, forAllBeside } from '../cni/errors.ts';
 import type { Transaction } from '../cni/transaction.ts';
 import { findTool } from '../exec.ts';
 import { forwardsIn } from '../iptables/forwards.ts';
@@ -19,7 +19,7 @@ import {
 } from '../iptables/nat.ts';
 import { inverseLines } from '../iptables/nat-lines.ts';
 import type { Family } from '../net/ip.ts';
-import { type Adding, type Backend, UnreadableError } from './backend.ts';
+import { type Adding, type Backend, orUnreadable, UnreadableError } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf, targetOf } from './forwarding.ts';
 import { findMissing, planAdd, planRemoval, planUsualAdd, planUsualRemoval, type Removal, usualRules } from './plan.ts';
 import { dnatChain, rulesOf } from './rules.ts';
@@ -203,16 +203,11 @@ function removeFoundRules(attachment: Attachment, family: Family, targets: Forwa
   const isKnown = targets[4] !== undefined || targets[6] !== undefined;
   const addresses = isKnown ? [own].filter((address) => address !== undefined) : undefined;
   const removal = { chain, addresses, living: addressesIn(readSiblings(attachment), family), entries: [] };
-  applyNat(family, (table) => planRemoval(removal, table ?? new Map()), look(family));
-}
-
-function look(family: Family): NatTable {
-  try {
-    return saveNat(family);
-  } catch (error) {
-    const { code, message, details } = asCniError(error);
-    throw new UnreadableError(code, message, { details, cause: error });
-  }
+  applyNat(
+    family,
+    (table) => planRemoval(removal, table ?? new Map()),
+    orUnreadable(() => saveNat(family)),
+  );
 }
 
 /** What is missing of the rules of one family. */

@@ -1,6 +1,5 @@
 /** The nftables backend: one transaction per verb over the tables of both families (./nft-rules.ts). */
 import { readAllRecords } from '../attachment/port-record-store.ts';
-import { asCniError } from '../cni/errors.ts';
 import { findTool } from '../exec.ts';
 import { type Family, parseCidr } from '../net/ip.ts';
 import { HOSTPORT_TABLES, hostportRules } from '../nft/hostports.ts';
@@ -8,7 +7,7 @@ import { isGuardThere, makingGuard, removingGuard } from '../nft/localnet-guard.
 import { applyNft, applyNftBeside, list } from '../nft/nft.ts';
 import { deletion } from '../nft/owned.ts';
 import type { NftTransaction } from '../nft/transaction.ts';
-import { type Backend, UnreadableError } from './backend.ts';
+import { type Backend, orUnreadable } from './backend.ts';
 import { type Attachment, FAMILIES, type Forwarding, familiesOf } from './forwarding.ts';
 import { type Elsewhere, findMissing, planRemoval, planTakingBack, type Removal } from './nft-plan.ts';
 import { addOwned, ensureShared, nftRulesOf } from './nft-rules.ts';
@@ -34,7 +33,7 @@ export const nftables: Backend = {
     const families = FAMILIES.filter((family) => addresses.length === 0 || targets[family] !== undefined);
     const { containerId } = attachment;
     const removal = { containerId, addresses: addresses.length === 0 ? undefined : addresses, own: [] };
-    applyNft(() => deletions([{ attachment, families, removal }], look));
+    applyNft(() => deletions([{ attachment, families, removal }], (...table) => orUnreadable(() => list(...table))));
   },
   strangers(known) {
     const own = new Set(known.flatMap(holdingsOf));
@@ -122,13 +121,4 @@ function elsewhereOf({ network, containerId, ifname }: Attachment): Elsewhere {
 
 function addressOf({ targets }: Forwarding, family: Family): string[] {
   return [targets[family]].flatMap((target) => parseCidr(target ?? '')?.ip.text ?? []);
-}
-
-function look(...table: Parameters<typeof list>): ReturnType<typeof list> {
-  try {
-    return list(...table);
-  } catch (error) {
-    const { code, message, details } = asCniError(error);
-    throw new UnreadableError(code, message, { details, cause: error });
-  }
 }

@@ -2,8 +2,9 @@
 import * as z from 'zod/mini';
 import { CniError, code } from '../cni/errors.ts';
 import { decode, type JsonObject } from '../cni/json.ts';
-import { BACKENDS, type BackendName } from '../firewall/backend.ts';
+import { type BackendName, REFERENCE_BACKENDS, type ReferenceBackend } from '../firewall/backend.ts';
 import type { Choice } from '../firewall/decide.ts';
+import { IN_SETS, RULE_LAYOUTS, refuseIptables } from '../firewall/layout.ts';
 import { parseCidr, parseIp } from '../net/ip.ts';
 import { isRuleText } from '../nft/transaction.ts';
 import type { Mapping } from './forwarding.ts';
@@ -51,6 +52,10 @@ const chain = z.string().check(z.regex(/^[^\s"'\\!:\0-][^\s"'\\\0]{0,27}$/, 'is 
 
 export const portmapSchema = z.object({
   backend: z.optional(z.string()),
+  ruleLayout: z._default(
+    z.enum(RULE_LAYOUTS, { error: ({ input }) => `${JSON.stringify(input)} is neither "reference" nor "sets"` }),
+    'reference',
+  ),
   snat: z._default(z.boolean(), true),
   masqAll: z._default(z.boolean(), false),
   markMasqBit: z.optional(
@@ -71,7 +76,11 @@ export type PortmapConfig = ReturnType<typeof parsePortmapConfig>;
 
 /** Throws code 7, with the key or the mapping that is wrong. */
 export function parsePortmapConfig(raw: JsonObject) {
-  const { runtimeConfig, markMasqBit, backend, ...config } = decode(portmapSchema, raw, 'portmap configuration');
+  const { runtimeConfig, markMasqBit, backend, ruleLayout, ...config } = decode(
+    portmapSchema,
+    raw,
+    'portmap configuration',
+  );
   if (markMasqBit !== undefined && config.externalSetMarkChain !== undefined) {
     throw new CniError(code.invalidConfig, 'Cannot specify externalSetMarkChain and markMasqBit', {
       details: 'the chain of externalSetMarkChain sets a mark of its own choice: remove markMasqBit',
@@ -79,7 +88,7 @@ export function parsePortmapConfig(raw: JsonObject) {
   }
   return {
     ...config,
-    configured: configuredBackend({ ...config, backend }),
+    configured: configuredChoice(ruleLayout, { ...config, backend }),
     markMasqBit: markMasqBit ?? DEFAULT_MARK_BIT,
     mappings: runtimeConfig.portMappings.map(toMapping),
   };
@@ -92,15 +101,35 @@ interface BackendKeys {
   readonly conditionsV6: readonly string[];
 }
 
+/** Throws code 7. */
+function configuredChoice(layout: (typeof RULE_LAYOUTS)[number], keys: LayoutKeys): Choice | undefined {
+  const choice = configuredBackend(keys);
+  if (layout === 'reference') return choice;
+  refuseIptables('backend', keys.backend);
+  const inexpressible = [
+    ...(['conditionsV4', 'conditionsV6'] as const).filter((key) => keys[key].length > 0),
+    ...(keys.externalSetMarkChain === undefined ? [] : ['externalSetMarkChain']),
+    ...(keys.hostPortConflict === 'warn' ? ['"hostPortConflict": "warn"'] : []),
+  ];
+  if (inexpressible.length === 0) return IN_SETS;
+  throw new CniError(code.invalidConfig, `"ruleLayout": "sets" has no form for ${inexpressible.join(', ')}`, {
+    details: 'an element of a map says where a port leads, once and without conditions: remove either',
+  });
+}
+
+interface LayoutKeys extends BackendKeys {
+  readonly hostPortConflict: 'fail' | 'warn';
+}
+
 /** By the key itself, else by options that only one of them has; `undefined` when nothing says. Throws code 7. */
 function configuredBackend({ backend, ...keys }: BackendKeys): Choice | undefined {
   if (backend !== undefined && !isBackend(backend)) {
     throw new CniError(code.invalidConfig, `unrecognized backend ${JSON.stringify(backend)}`, {
-      details: `known are ${BACKENDS.map((name) => `"${name}"`).join(' and ')}`,
+      details: `known are ${REFERENCE_BACKENDS.map((name) => `"${name}"`).join(' and ')}`,
     });
   }
   const specific = { iptables: optionsOf('iptables', keys), nftables: optionsOf('nftables', keys) };
-  const chosen = backend ?? BACKENDS.find((name) => specific[name].length > 0);
+  const chosen = backend ?? REFERENCE_BACKENDS.find((name) => specific[name].length > 0);
   if (chosen === undefined) return undefined;
   const other = chosen === 'iptables' ? 'nftables' : 'iptables';
   if (specific[other].length > 0) {
@@ -118,12 +147,15 @@ function configuredBackend({ backend, ...keys }: BackendKeys): Choice | undefine
   return { backend: chosen, why: `the configuration wants it: ${why}` };
 }
 
-function isBackend(name: string): name is BackendName {
-  return (BACKENDS as readonly string[]).includes(name);
+function isBackend(name: string): name is ReferenceBackend {
+  return (REFERENCE_BACKENDS as readonly string[]).includes(name);
 }
 
 /** The words of an iptables rule begin with an option or a negation. */
-function optionsOf(backend: BackendName, { externalSetMarkChain, ...keys }: Omit<BackendKeys, 'backend'>): string[] {
+function optionsOf(
+  backend: ReferenceBackend,
+  { externalSetMarkChain, ...keys }: Omit<BackendKeys, 'backend'>,
+): string[] {
   const style = backend === 'iptables' ? /^[-!]/ : /^[^-!]/;
   const conditions = (['conditionsV4', 'conditionsV6'] as const).filter((key) => style.test(keys[key][0] ?? ''));
   return backend === 'iptables' && externalSetMarkChain !== undefined

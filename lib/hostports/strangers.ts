@@ -8,6 +8,9 @@ import type { NatTable } from '../iptables/nat.ts';
 import { optionOf } from '../iptables/rule.ts';
 import { bitsOf, type Family } from '../net/ip.ts';
 import { type HostportRule, hostportComment } from '../nft/hostports.ts';
+import { ownerIn as commentOwnerIn } from '../nft/masquerades.ts';
+import { addressIn, type SetKind, setName } from '../nft/sets.ts';
+import type { NftElement } from '../nft/transaction.ts';
 import { FAMILIES, type Forwarding, type Mapping, targetOf } from './forwarding.ts';
 
 /** By the chains of containers, but for those in `known`. */
@@ -71,6 +74,36 @@ export function strangersInNft(
   );
 }
 
+/** A cut comment does not say whose an element is: then nobody can say whether that one lives. */
+export function strangersInSets(elements: readonly NftElement[], known: ReadonlySet<string>): Forwarding[] {
+  const unknown = elements.filter(({ comment }) => !known.has(comment));
+  return [...Map.groupBy(unknown, ({ comment }) => comment).values()].flatMap((own) => {
+    const owner = own[0] === undefined ? undefined : commentOwnerIn(own[0]);
+    return owner === undefined ? [] : FAMILIES.flatMap((family) => strangerInSets(owner, own, family));
+  });
+}
+
+function strangerInSets(owner: ChainOwner, own: readonly NftElement[], family: Family): Forwarding[] {
+  const of = (...kinds: readonly SetKind[]) => {
+    const names = kinds.map((kind) => setName(kind, family));
+    return own.filter(({ set }) => names.includes(set));
+  };
+  const ports = of('host_address_ports', 'host_ports');
+  const [address, ...others] = new Set(ports.map(addressIn));
+  if (address === undefined || others.length > 0) return [];
+  const mappings = ports.map(({ key, data }) => {
+    const [hostPort, protocol, hostIp] = key.split(' . ').toReversed();
+    return mapping({ protocol, hostPort, hostIp, containerPort: data.split(' . ')[1], family });
+  });
+  return [
+    {
+      ...stranger(owner, { backend: 'sets', family, address, mappings }),
+      snat: of('hairpins').length > 0,
+      masqAll: of('masquerade_all').length > 0,
+    },
+  ];
+}
+
 /** The keys under which strangersInNft() knows the rules of `forwarding`. */
 export function holdingsOf(forwarding: Forwarding): string[] {
   return FAMILIES.flatMap((family) => {
@@ -112,8 +145,8 @@ interface Held {
 
 function stranger(owner: ChainOwner, { backend, family, address, mappings }: Held): Forwarding {
   return {
-    ...owner,
     ifname: '',
+    ...owner,
     backend,
     targets: { [family]: `${address}/${bitsOf(family)}` },
     mappings,

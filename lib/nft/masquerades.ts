@@ -32,7 +32,10 @@ export function masqueradeComment(owner: MasqueradeOwner): string {
   return comment(`${ownerKey(owner)}, net: ${network}, if: ${ifname}, id: ${containerId}`);
 }
 
-export function isOf(owner: MasqueradeOwner): (rule: NftRule) => boolean {
+/** A rule, or an element of a set. */
+export type Commented = Pick<NftRule, 'comment'>;
+
+export function isOf(owner: MasqueradeOwner): (commented: Commented) => boolean {
   const key = ownerKey(owner);
   return ({ comment: note }) => note.startsWith(key);
 }
@@ -43,6 +46,14 @@ export function sourceOf({ text }: NftRule): string {
 }
 
 /** The interface that the comment names for people; `eth0` where the name of a long network left it no room. */
-export function ifnameIn({ comment: note }: NftRule): string {
+export function ifnameIn({ comment: note }: Commented): string {
   return /, if: ([^,]+), /.exec(note)?.[1] ?? 'eth0';
+}
+
+/** Whose a rule or an element is; `undefined` where the comment had no room for all of it, or is none of ours. */
+export function ownerIn({ comment: note }: Commented): MasqueradeOwner | undefined {
+  const [, key, network, ifname, containerId] = /^(\S+), net: (.*), if: (.*), id: (.*)$/.exec(note) ?? [];
+  if (network === undefined || ifname === undefined || containerId === undefined) return undefined;
+  const owner = { network, ifname, containerId };
+  return ownerKey(owner) === key ? owner : undefined;
 }

@@ -17,13 +17,19 @@ export interface NftListing {
   readonly rules: readonly NftRule[];
 }
 
-const NONE: NftListing = { chains: new Set(), rules: [] };
+/** The output for a table that is not there. */
+const NONE = '{}';
 
 /** Chains and rules of `table`, or of its `chain` alone; none when it is not there. Throws ToolError. */
 export function list(table: NftTable, chain?: string): NftListing {
+  return parseListing(listText(table, chain));
+}
+
+/** The output of `nft --json list`. Throws ToolError. */
+export function listText(table: NftTable, chain?: string): string {
   const what = chain === undefined ? ['table', ...table.split(' ')] : ['chain', ...table.split(' '), chain];
   try {
-    return parseListing(run('nft', ['--json', 'list', ...what]));
+    return run('nft', ['--json', 'list', ...what]);
   } catch (error) {
     if (isAbsent(error) || isUnsupported(error)) return NONE;
     throw error;
@@ -53,14 +59,15 @@ export function parseListing(text: string): NftListing {
   };
 }
 
-function objectsIn(text: string): { readonly [kind: string]: unknown }[] {
+/** What `nft --json` lists, one after the other, each under its kind. */
+export function objectsIn(text: string): { readonly [kind: string]: unknown }[] {
   const parsed: unknown = JSON.parse(text);
   const list = isObject(parsed) && Array.isArray(parsed.nftables) ? parsed.nftables : [];
   return list.filter(isObject);
 }
 
 /** The kernel's ENOENT: no such table, chain or handle. */
-function isAbsent(error: unknown): boolean {
+export function isAbsent(error: unknown): boolean {
   return (
     error instanceof ToolError && error.exitCode !== undefined && error.stderr.includes('No such file or directory')
   );
@@ -77,31 +84,41 @@ const MAX_ATTEMPTS = 20;
 
 const WRITE = ['-f', '-'];
 
+/** What to write; it is told in which attempt, from 1. */
+export type NftPlan = (attempt: number) => readonly NftTransaction[];
+
+export interface Attempting {
+  /** Whether the kernel refused since others had changed something; when absent, took away something that is named. */
+  readonly isOutdated?: (error: unknown) => boolean;
+  /** The first one, when absent 1. */
+  readonly attempt?: number;
+}
+
 /**
  * Writes what `plan()` says, all or nothing, as one transaction over all its tables. Where it names handles that it has
  * listed, another process may have deleted them meanwhile: then it is asked again. Throws ToolError.
  */
-export function applyNft(plan: () => readonly NftTransaction[]): void {
-  for (let attempt = 1; ; attempt += 1) {
-    const script = plan().join('');
+export function applyNft(plan: NftPlan, { isOutdated = isAbsent, attempt: first = 1 }: Attempting = {}): void {
+  for (let attempt = first; ; attempt += 1) {
+    const script = plan(attempt).join('');
     if (script === '') return;
     try {
       run('nft', WRITE, { input: script });
       return;
     } catch (error) {
-      if (!isAbsent(error) || attempt === MAX_ATTEMPTS) throw error;
+      if (!isOutdated(error) || attempt === MAX_ATTEMPTS) throw error;
     }
   }
 }
 
 /** The same beside what this process does meanwhile: the first transaction is on its way when this returns. */
-export async function applyNftBeside(plan: () => readonly NftTransaction[]): Promise<void> {
-  const script = plan().join('');
+export async function applyNftBeside(plan: NftPlan, { isOutdated = isAbsent }: Attempting = {}): Promise<void> {
+  const script = plan(1).join('');
   if (script === '') return;
   try {
     await runBeside('nft', WRITE, { input: script });
   } catch (error) {
-    if (!isAbsent(error)) throw error;
-    applyNft(plan);
+    if (!isOutdated(error)) throw error;
+    applyNft(plan, { isOutdated, attempt: 2 });
   }
 }

@@ -14,6 +14,29 @@ export interface RuleRef {
   readonly handle: number;
 }
 
+export interface SetOptions {
+  /** Of an element: `inet_proto . inet_service`. */
+  readonly type: string;
+  /** Makes it a map: what elements lead to. */
+  readonly data?: string;
+  /** Elements may be networks and ranges. */
+  readonly interval?: boolean;
+}
+
+export interface ElementRef {
+  /** Set or map. */
+  readonly set: string;
+  /** As `nft list` prints it: `tcp . 8080`, `10.1.0.5 . 10.1.0.0/16`. */
+  readonly key: string;
+}
+
+export interface NftElement extends ElementRef {
+  /** What it leads to, `10.1.0.5 . 80`; '' in a set. */
+  readonly data: string;
+  /** '' without one. */
+  readonly comment: string;
+}
+
 /** What a comment holds, in bytes, its final NUL not counted. */
 const MAX_COMMENT = 128;
 
@@ -59,12 +82,39 @@ export class NftTransaction {
     return this.#line('delete rule', chain, `handle ${handle}`);
   }
 
+  addSet(name: string, { type, data, interval = false }: SetOptions): this {
+    const flags = interval ? 'flags interval' : undefined;
+    return data === undefined
+      ? this.#line('add set', name, block([`type ${type}`, flags]))
+      : this.#line('add map', name, block([`type ${type} : ${data}`, flags]));
+  }
+
+  /** Fails where one is there already, by whatever comment or data. */
+  createElements(elements: readonly NftElement[]): this {
+    return this.#elements('create element', elements, ({ key, data, comment }) =>
+      [key, ...(comment === '' ? [] : [commentOf(comment)]), ...(data === '' ? [] : [':', data])].join(' '),
+    );
+  }
+
+  /** Fails where one is not there. */
+  deleteElements(elements: readonly ElementRef[]): this {
+    return this.#elements('delete element', elements, ({ key }) => key);
+  }
+
   deleteTable(): this {
     return this.#line('delete table', '');
   }
 
   toString(): string {
     return this.#lines.map((line) => `${line}\n`).join('');
+  }
+
+  /** One line for each set. */
+  #elements<E extends ElementRef>(verb: string, elements: readonly E[], text: (element: E) => string): this {
+    for (const [set, own] of Map.groupBy(elements, (element) => element.set)) {
+      this.#line(verb, set, `{ ${own.map(text).join(', ')} }`);
+    }
+    return this;
   }
 
   #line(verb: string, chain: string, ...words: readonly string[]): this {

@@ -4,6 +4,7 @@
  */
 import { forAllBeside } from '../../lib/cni/errors.ts';
 import { removeRulesOf } from '../../lib/firewall/owned.ts';
+import { EMPTY } from '../../lib/firewall/rider.ts';
 import { type ChainOwner, chainName } from '../../lib/iptables/chain-name.ts';
 import {
   applyNat,
@@ -38,10 +39,10 @@ export const iptablesMasquerade: Masquerade = {
     );
   },
   adding(owner, addresses) {
-    return { nat: (family) => additionOf(owner, addresses, family), nft: () => [] };
+    return { ...EMPTY, nat: (family) => additionOf(owner, addresses, family) };
   },
   removing(owner, addresses) {
-    return { nat: (family) => removalOf(owner, ofFamily(addresses, family)), nft: () => [] };
+    return { ...EMPTY, nat: (family) => removalOf(owner, ofFamily(addresses, family)) };
   },
   missing(owner, addresses) {
     return FAMILIES.flatMap((family) => {

@@ -1,6 +1,8 @@
 /** Masquerade in the reference's nftables rules: one per address, in a table that all plugins of this kind share. */
-import { type Cidr, networkOf } from '../../lib/net/ip.ts';
+import { EMPTY } from '../../lib/firewall/rider.ts';
+import type { Cidr } from '../../lib/net/ip.ts';
 import {
+  type Commented,
   ifnameIn,
   isOf,
   MASQ_CHECKS,
@@ -10,6 +12,7 @@ import {
 } from '../../lib/nft/masquerades.ts';
 import { applyNft, applyNftBeside, list, type NftListing, type NftRule } from '../../lib/nft/nft.ts';
 import { deletion } from '../../lib/nft/owned.ts';
+import { networkWord } from '../../lib/nft/rule-text.ts';
 import { NftTransaction, type RuleRef } from '../../lib/nft/transaction.ts';
 import type { Masquerade, Owner } from './masquerade.ts';
 
@@ -24,10 +27,10 @@ export const nftMasquerade: Masquerade = {
     return applyNftBeside(() => [removal(owner)]);
   },
   adding(owner, addresses, isKnown) {
-    return { nat: () => undefined, nft: () => [addition(owner, addresses, isKnown)] };
+    return { ...EMPTY, nft: () => [addition(owner, addresses, isKnown)] };
   },
   removing(owner) {
-    return { nat: () => undefined, nft: () => [removal(owner)] };
+    return { ...EMPTY, nft: () => [removal(owner)] };
   },
   missing(owner, addresses) {
     return findMissing(owner, addresses, list(MASQUERADE_TABLE));
@@ -67,12 +70,10 @@ export function planMasquerade(owner: Owner, addresses: readonly Cidr[], stale: 
   return transaction;
 }
 
-/** As `nft list` prints it: the network of a single address without its length. */
+/** As `nft list` prints it. */
 function ruleFor(cidr: Cidr): string {
-  const { family, text } = cidr.ip;
-  const [ip, bits] = family === 4 ? ['ip', 32] : ['ip6', 128];
-  const length = cidr.prefix === bits ? '' : `/${cidr.prefix}`;
-  return `${ip} saddr ${text} ${ip} daddr != ${networkOf(cidr).text}${length} masquerade`;
+  const ip = cidr.ip.family === 4 ? 'ip' : 'ip6';
+  return `${ip} saddr ${cidr.ip.text} ${ip} daddr != ${networkWord(cidr)} masquerade`;
 }
 
 /** Pure: what masquerading of `addresses` lacks. */
@@ -91,8 +92,8 @@ export function findMissing(owner: Owner, addresses: readonly Cidr[], { chains, 
 }
 
 /** Pure: the rules of `network` of whose container nobody in `present` is. */
-export function unlisted(network: string, present: readonly Owner[], rules: readonly NftRule[]): NftRule[] {
-  const isKnown = (rule: NftRule) =>
+export function unlisted<R extends Commented>(network: string, present: readonly Owner[], rules: readonly R[]): R[] {
+  const isKnown = (rule: R) =>
     present.some((owner) => isOf(owner)(rule) || isOf({ ...owner, ifname: ifnameIn(rule) })(rule));
   const key = networkKey(network);
   return rules.filter((rule) => rule.comment.startsWith(key) && !isKnown(rule));

@@ -1,10 +1,11 @@
-/** Masquerade towards the outside: what either firewall does for one attachment, and which one holds its rules. */
+/** Masquerade towards the outside: what each firewall does for one attachment, and which one holds its rules. */
 import type { BackendName } from '../../lib/firewall/backend.ts';
 import type { Rider } from '../../lib/firewall/rider.ts';
 import type { Cidr, Family } from '../../lib/net/ip.ts';
 import type { MasqueradeOwner } from '../../lib/nft/masquerades.ts';
 import { iptablesMasquerade } from './masquerade-iptables.ts';
 import { nftMasquerade } from './masquerade-nft.ts';
+import { setsMasquerade } from './masquerade-sets.ts';
 
 /** Whose rules. In iptables the interfaces of one container on one network share a chain. */
 export type Owner = MasqueradeOwner;
@@ -45,4 +46,5 @@ export interface Listing {
 export const masquerades: { readonly [B in BackendName]: Masquerade } = {
   iptables: iptablesMasquerade,
   nftables: nftMasquerade,
+  sets: setsMasquerade,
 };

@@ -7,8 +7,9 @@ import { ifnameProblem, quoteShort } from '../../lib/cni/names.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Dns } from '../../lib/cni/result.ts';
 import { atLeast } from '../../lib/cni/version.ts';
-import { BACKENDS } from '../../lib/firewall/backend.ts';
+import { REFERENCE_BACKENDS } from '../../lib/firewall/backend.ts';
 import type { Choice } from '../../lib/firewall/decide.ts';
+import { IN_SETS, RULE_LAYOUTS, refuseIptables } from '../../lib/firewall/layout.ts';
 import { type PortmapConfig, parsePortmapConfig } from '../../lib/hostports/schema.ts';
 import type { Family } from '../../lib/net/ip.ts';
 import { parseMac } from '../../lib/net/mac.ts';
@@ -27,6 +28,7 @@ export const bridgeSchema = z.object({
   forceAddress: flag,
   ipMasq: z._default(z.union([z.boolean(), z.enum(['v4', 'v6'])], 'must be true, false, "v4" or "v6"'), false),
   ipMasqBackend: z._default(z.string(), ''),
+  ruleLayout: z._default(z.string(), 'reference'),
   mtu: z._default(z.int().check(z.minimum(0), z.maximum(65535)), 0),
   hairpinMode: flag,
   promiscMode: flag,
@@ -127,6 +129,7 @@ function requirePossible(call: Call, keys: Keys): void {
   requireBridgeName(keys.bridge);
   requireExactIfname(call.ifname);
   requireKnownBackend(keys);
+  requireKnownLayout(keys);
   if (keys.hairpinMode && keys.promiscMode) {
     throw invalid(
       'cannot set hairpin mode and promiscuous mode at the same time',
@@ -147,19 +150,26 @@ function masqueradedFamilies({ ipMasq, ipam }: Keys): readonly Family[] {
   return ipMasq === true ? [4, 6] : [ipMasq === 'v4' ? 4 : 6];
 }
 
-function configuredBackend({ ipMasqBackend }: Keys): Choice | undefined {
-  const backend = BACKENDS.find((name) => name === ipMasqBackend);
+function configuredBackend({ ipMasqBackend, ruleLayout }: Keys): Choice | undefined {
+  if (ruleLayout === 'sets') return IN_SETS;
+  const backend = REFERENCE_BACKENDS.find((name) => name === ipMasqBackend);
   const why = 'the configuration wants it: it says so by "ipMasqBackend"';
   return backend === undefined ? undefined : { backend, why };
 }
 
 function requireKnownBackend({ ipMasq, ipMasqBackend }: Keys): void {
-  const isKnown = ['', ...BACKENDS].includes(ipMasqBackend);
+  const isKnown = ['', ...REFERENCE_BACKENDS].includes(ipMasqBackend);
   if (isKnown || ipMasq === false) return;
   throw invalid(
     `unknown ipmasq backend ${JSON.stringify(ipMasqBackend)}`,
     '"ipMasqBackend" may be "iptables" or "nftables"',
   );
+}
+
+function requireKnownLayout({ ruleLayout, ipMasqBackend }: Keys): void {
+  if (!(RULE_LAYOUTS as readonly string[]).includes(ruleLayout))
+    throw invalid(`invalid "ruleLayout" ${quoteShort(ruleLayout)}`, 'it is "reference" or "sets"');
+  if (ruleLayout === 'sets') refuseIptables('ipMasqBackend', ipMasqBackend);
 }
 
 /** The delegate gets the same configuration, so it would delegate to itself without end. */

@@ -4,6 +4,7 @@
  */
 import type { Verb } from '../../lib/cni/plugin.ts';
 import { forgetTools } from '../../lib/exec.ts';
+import type { BackendName } from '../../lib/firewall/backend.ts';
 import { forgetLibc } from '../../lib/linux/libc.ts';
 import { buildId } from '../../lib/sea/build-info.ts';
 import { collectGarbage, forgetCompiled } from './forget.ts';
@@ -41,6 +42,7 @@ export async function rehearse(main: () => Promise<void>): Promise<void> {
   await attach({ ...actor, containerId: 'ipv4', subnets: [SUBNETS[4]], backend: 'iptables' });
   await attach({ ...actor, containerId: 'dual', subnets: Object.values(SUBNETS), backend: undefined });
   await attach({ ...actor, containerId: 'nft', subnets: Object.values(SUBNETS), backend: 'nftables' });
+  await attach({ ...actor, containerId: 'sets', subnets: Object.values(SUBNETS), backend: 'sets' });
   await attach({ ...actor, containerId: 'one', subnets: [SUBNETS[4]], backend: undefined, isOneProcess: true });
   await stand(actor, 'loopback', {});
   await stand(actor, 'host-local', { ipam: ipamOf([SUBNETS[4]]) });
@@ -61,7 +63,7 @@ async function warmRuntime(): Promise<void> {
 interface Life extends Actor {
   readonly containerId: string;
   readonly subnets: readonly string[];
-  readonly backend: 'iptables' | 'nftables' | undefined;
+  readonly backend: BackendName | undefined;
   readonly isOneProcess?: boolean;
 }
 
@@ -73,18 +75,18 @@ async function attach({ containerId, subnets, backend, isOneProcess = false, ...
     ipMasq: true,
     hairpinMode: true,
     ipam: ipamOf(subnets),
-    ...(backend === undefined ? {} : { ipMasqBackend: backend }),
+    ...keysFor('ipMasqBackend', backend),
     ...(isOneProcess ? { capabilities: { portMappings: true }, runtimeConfig: { portMappings: PORTS } } : {}),
   };
   const portmap = {
     runtimeConfig: { portMappings: isOneProcess ? [] : PORTS },
-    ...(backend === undefined ? {} : { backend }),
+    ...keysFor('backend', backend),
   };
   const play = (name: string, verb: Verb, config: Json) => call(actor, { name, verb, containerId, config });
   const attached = await play('bridge', 'ADD', bridge);
   const prevResult = await play('portmap', 'ADD', { ...portmap, prevResult: attached });
   // What a listing of nft says is on paper only.
-  if (backend !== 'nftables') {
+  if (backend === undefined || backend === 'iptables') {
     await play('bridge', 'CHECK', { ...bridge, prevResult });
     await play('portmap', 'CHECK', { ...portmap, prevResult });
   }
@@ -92,6 +94,11 @@ async function attach({ containerId, subnets, backend, isOneProcess = false, ...
     await play('portmap', 'DEL', { ...portmap, prevResult });
     await play('bridge', 'DEL', { ...bridge, prevResult });
   }
+}
+
+function keysFor(key: string, backend: BackendName | undefined): Json {
+  if (backend === undefined) return {};
+  return backend === 'sets' ? { ruleLayout: 'sets' } : { [key]: backend };
 }
 
 function ipamOf(subnets: readonly string[]): Json {

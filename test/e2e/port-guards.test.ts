@@ -48,14 +48,15 @@ async function routeLocalnet(link = 'cni0'): Promise<string> {
 
 async function isGuarded(): Promise<boolean> {
   const rules = [...(await savedRules(world.node)), ...(await savedNftables(world.node))];
-  return rules.some((rule) => /CNI-LOCALNET-GUARD|cni_localnet_guard/.test(rule));
+  return rules.some((rule) => /CNI-LOCALNET-GUARD|localnet_guard/.test(rule));
 }
 
 describe.each([
-  { backend: 'iptables', flushGuard: 'iptables -t raw -F CNI-LOCALNET-GUARD' },
-  { backend: 'nftables', flushGuard: 'nft flush table ip cni_localnet_guard' },
-])('in $backend', ({ backend, flushGuard }) => {
-  const list = (portmap: JsonObject = {}) => stackNetwork(world, families, { portmap: { backend, ...portmap } });
+  { where: 'iptables', keys: { backend: 'iptables' }, flushGuard: 'iptables -t raw -F CNI-LOCALNET-GUARD' },
+  { where: 'nftables', keys: { backend: 'nftables' }, flushGuard: 'nft flush table ip cni_localnet_guard' },
+  { where: 'sets', keys: { ruleLayout: 'sets' }, flushGuard: 'nft flush chain inet nodecni localnet_guard' },
+])('in $where', ({ keys, flushGuard }) => {
+  const list = (portmap: JsonObject = {}) => stackNetwork(world, families, { portmap: { ...keys, ...portmap } });
 
   describe('127.0.0.0/8', () => {
     it('stays closed to pods while the host reaches them from there', async () => {

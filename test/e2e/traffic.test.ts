@@ -16,11 +16,18 @@ interface Pod {
 
 // Where bridged packets pass iptables, a pod reaches its own hostPort by hairpin only; elsewhere without.
 const variants = [
-  ...stacks.map((stack) => ({ ...stack, backend: 'iptables', hairpinMode: true, bridgeNetfilter: 1 as const })),
+  ...stacks.map((stack) => ({
+    ...stack,
+    backend: 'iptables',
+    ruleLayout: 'reference',
+    hairpinMode: true,
+    bridgeNetfilter: 1 as const,
+  })),
   {
     stack: 'dual stack without hairpin mode',
     families: [4, 6] as const,
     backend: 'iptables',
+    ruleLayout: 'reference',
     hairpinMode: false,
     bridgeNetfilter: 0 as const,
   },
@@ -28,12 +35,21 @@ const variants = [
     stack: 'dual stack',
     families: [4, 6] as const,
     backend: 'nftables',
+    ruleLayout: 'reference',
+    hairpinMode: true,
+    bridgeNetfilter: 1 as const,
+  },
+  {
+    stack: 'dual stack in sets',
+    families: [4, 6] as const,
+    backend: 'nftables',
+    ruleLayout: 'sets',
     hairpinMode: true,
     bridgeNetfilter: 1 as const,
   },
 ];
 
-describe.each(variants)('$stack by $backend', ({ families, backend, hairpinMode, bridgeNetfilter }) => {
+describe.each(variants)('$stack by $backend', ({ families, backend, ruleLayout, hairpinMode, bridgeNetfilter }) => {
   let world: World;
   let server: Pod;
   let client: Pod;
@@ -52,8 +68,8 @@ describe.each(variants)('$stack by $backend', ({ families, backend, hairpinMode,
     const namespace = await world.pod();
     await namespace.agent.listen(name, SERVICE);
     const conflist = stackNetwork(world, families, {
-      bridge: { hairpinMode, ipMasqBackend: backend },
-      portmap: { backend },
+      bridge: { hairpinMode, ipMasqBackend: backend, ruleLayout },
+      portmap: { backend, ruleLayout },
     });
     const { json } = await succeed(
       chain(world, 'add', { conflist, pod: namespace, ports: bothProtocols(hostPort, SERVICE) }),
@@ -120,7 +136,12 @@ describe.each(variants)('$stack by $backend', ({ families, backend, hairpinMode,
     for (const family of families) {
       const [within, mapped] = await Promise.all([
         client.namespace.agent.ask({ protocol: 'udp', host: address[family], port: SERVICE, timeoutMs: 900 }),
-        world.outside.agent.ask({ protocol: 'udp', host: addresses.node[family], port: HOST_PORT + 3, timeoutMs: 900 }),
+        world.outside.agent.ask({
+          protocol: 'udp',
+          host: addresses.node[family],
+          port: HOST_PORT + 3,
+          timeoutMs: 900,
+        }),
       ]);
       expect([within.name, mapped.name]).toEqual(['fresh', 'fresh']);
     }

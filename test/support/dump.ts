@@ -145,9 +145,12 @@ function withoutCounters(line: string): string {
 }
 
 /** Tables that stay, empty of containers' rules, and what they hold even then. */
-const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade|bridge nat) /;
+const SHARED_TABLE = /^table (ip6? cni_hostport|inet cni_plugins_masquerade|inet nodecni|bridge nat) /;
 const SHARED_LINE =
   /^((table|chain) .*\{|\}|comment ".*"|type (nat|filter) hook .*|(.* )?fib daddr type local jump hostports_all|jump host\w+|goto masq_checks|ip6? daddr [\w.:]+\/\d return)$/;
+/** Those of `inet nodecni`, but for elements. */
+const SETS_LINE =
+  /^((map|set) \w+ \{|flags interval|type (ipv\d_addr|inet_proto)( . .*)?|(.* )?@\w+( return| masquerade)?|fib daddr type local goto host_ports)$/;
 
 /** A text per table; of shared ones a text per line. */
 function foreignTables(ruleset: string): string[] {
@@ -162,7 +165,9 @@ function tablesOf(ruleset: string): string[] {
 
 function ownedLines(text: string): string[] {
   const [table = '', ...rest] = text.split('\n').map((line) => line.trim());
-  return rest.filter((line) => line !== '' && !SHARED_LINE.test(line)).map((line) => `${table} ${line}`);
+  return rest
+    .filter((line) => line !== '' && !SHARED_LINE.test(line) && !SETS_LINE.test(line))
+    .map((line) => `${table} ${line}`);
 }
 
 function* walk(folder: string): Generator<string> {

@@ -10,6 +10,7 @@ import {
   installedBackends,
   requireTools,
 } from '../../../../lib/firewall/choice.ts';
+import { IN_SETS } from '../../../../lib/firewall/layout.ts';
 import { saveIfSupported } from '../../../../lib/iptables/nat.ts';
 import { bootId } from '../../../../lib/linux/boot.ts';
 import { listTables } from '../../../../lib/nft/nft.ts';
@@ -125,10 +126,10 @@ describe('chooseBackend()', () => {
 
 describe('backendsInUse()', () => {
   test('are all that are installed before this boot has decided', () => {
-    expect(backendsInUse()).toEqual(['iptables', 'nftables']);
+    expect(backendsInUse()).toEqual(['iptables', 'nftables', 'sets']);
     install('nft');
-    expect(backendsInUse()).toEqual(['nftables']);
-    expect(installedBackends()).toEqual(['nftables']);
+    expect(backendsInUse()).toEqual(['nftables', 'sets']);
+    expect(installedBackends()).toEqual(['nftables', 'sets']);
   });
 
   test('are the chosen one, those that held rules, and those that configurations named', () => {
@@ -137,6 +138,8 @@ describe('backendsInUse()', () => {
     expect(backendsInUse(undefined, 'nftables')).toEqual(['iptables', 'nftables']);
     chooseBackend(configured);
     expect(backendsInUse()).toEqual(['iptables', 'nftables']);
+    chooseBackend(IN_SETS);
+    expect(backendsInUse()).toEqual(['iptables', 'nftables', 'sets']);
   });
 
   test('also the one that was not chosen, where it holds rules', () => {

@@ -17,6 +17,7 @@ test.each([
   [[...NAT, 'CNI-HOSTPORT-DNAT'], ['ip kube-proxy', 'inet firewalld'], 'iptables', 'chain CNI-HOSTPORT-DNAT is there'],
   [[...NAT, 'CNI-HOSTPORT-DNAT'], ['inet cni_plugins_masquerade'], 'iptables', 'chain CNI-HOSTPORT-DNAT is there'],
   [[...NAT, 'KUBE-SERVICES'], ['inet firewalld'], 'iptables', 'chain KUBE-SERVICES is there'],
+  [NAT, ['inet nodecni'], 'iptables', "it can be used, and nobody's rules say otherwise"],
   [NAT, ['ip mycni_hostport', 'inet cni_other'], 'iptables', "it can be used, and nobody's rules say otherwise"],
 ])('decide() for chains %j and tables %j: %s, since %s', (chains, tables, backend, why) => {
   expect(decide({ chains, tables })).toEqual({ backend, why });
@@ -32,6 +33,7 @@ test.each([
   [[...NAT, 'CNI-2bbe0c48b91a7d1b8a6753a8'], ['inet firewalld'], ['iptables']],
   [NAT, ['ip6 cni_hostport'], ['nftables']],
   [[...NAT, 'CNI-HOSTPORT-DNAT'], ['ip cni_hostport'], ['iptables', 'nftables']],
+  [NAT, ['inet nodecni', 'ip nodecni'], ['sets']],
 ])('holders() for chains %j and tables %j: %j', (chains, tables, found) => {
   expect(holders({ chains, tables })).toEqual(found);
 });

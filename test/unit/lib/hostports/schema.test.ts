@@ -65,6 +65,17 @@ describe('parsePortmapConfig() refuses', () => {
     [{ snat: 'yes' }, /"snat"/],
     [{ excludeCIDRs: ['192.0.2.10/32', '192.0.2.11'] }, /excludeCIDRs\[1\]": "192.0.2.11" is no network such as/],
     [{ excludeCIDRs: ['0.0.0.0/0'] }, /excludeCIDRs\[0\]"/],
+    [{ ruleLayout: 'flat' }, /"ruleLayout": "flat" is neither "reference" nor "sets"$/],
+    [
+      { ruleLayout: 'sets', backend: 'iptables' },
+      /^"ruleLayout": "sets" cannot be written in iptables, which "backend" asks for$/,
+    ],
+    [
+      { ruleLayout: 'sets', conditionsV4: ['ip', 'saddr', '10.0.0.1'], hostPortConflict: 'warn' },
+      /^"ruleLayout": "sets" has no form for conditionsV4, "hostPortConflict": "warn"$/,
+    ],
+    [{ ruleLayout: 'sets', externalSetMarkChain: 'X' }, /has no form for externalSetMarkChain$/],
+    [{ backend: 'sets' }, /^unrecognized backend "sets"$/],
     [{ hostPortConflict: 'first' }, /"hostPortConflict": "first" is neither "fail" nor "warn"$/],
   ])('%j', (raw, message) => {
     expect(() => parsePortmapConfig(raw)).toThrow(
@@ -80,6 +91,8 @@ test.each([
   [{ externalSetMarkChain: 'KUBE-MARK-MASQ' }, 'iptables'],
   [{ conditionsV6: ['!', '-d', 'fd00::/8'] }, 'iptables'],
   [{ conditionsV4: ['ip', 'daddr', '!=', '{', '10.0.0.0/8', '}'] }, 'nftables'],
+  [{ ruleLayout: 'sets', backend: 'nftables', masqAll: true, excludeCIDRs: ['192.0.2.0/24'] }, 'sets'],
+  [{ ruleLayout: 'reference', backend: 'nftables' }, 'nftables'],
   [{ backend: 'nftables', markMasqBit: 20, masqAll: true, conditionsV4: ['iifname', '"eth0"'] }, 'nftables'],
 ])('the backend that %j asks for: %s', (raw, expected) => {
   expect(parsePortmapConfig(raw).configured?.backend).toBe(expected);

@@ -2,9 +2,11 @@
 
 import { describe, expect, test } from 'vitest';
 import { dnatChain } from '../../../../lib/hostports/rules.ts';
-import { holdingsOf, strangersInNat, strangersInNft } from '../../../../lib/hostports/strangers.ts';
+import { elementsOf } from '../../../../lib/hostports/sets-elements.ts';
+import { holdingsOf, strangersInNat, strangersInNft, strangersInSets } from '../../../../lib/hostports/strangers.ts';
 import { parseNat } from '../../../../lib/iptables/nat.ts';
 import type { HostportRule } from '../../../../lib/nft/hostports.ts';
+import { masqueradeComment } from '../../../../lib/nft/masquerades.ts';
 import { dualStack, forwarding, mapping } from './fixtures.ts';
 
 const owner = { network: 'test', containerId: '1234' };
@@ -102,5 +104,32 @@ describe('strangersInNft()', () => {
   test('passes over those that have a record', () => {
     expect(strangersInNft(rules, 4, new Set(holdingsOf(forwarding())))).toEqual([]);
     expect(holdingsOf(forwarding(dualStack))).toHaveLength(2);
+  });
+});
+
+describe('strangersInSets()', () => {
+  const mappings = [mapping(8080, { hostIp: '0.0.0.0' }), mapping(53, { protocol: 'udp', hostIp: '192.0.2.1' })];
+  const lost = forwarding({ backend: 'sets', mappings, masqAll: true });
+
+  test('gives what its elements were made from, so that they can be removed', () => {
+    const [found, ...others] = strangersInSets(elementsOf(lost), new Set());
+    expect(others).toEqual([]);
+    expect(found).toMatchObject({
+      network: 'test',
+      containerId: '1234',
+      ifname: 'eth0',
+      targets: { 4: '10.88.0.5/32' },
+    });
+    expect(elementsOf(found ?? forwarding())).toEqual(elementsOf(lost));
+  });
+
+  test('gives each family on its own', () => {
+    const found = strangersInSets(elementsOf(forwarding(dualStack)), new Set());
+    expect(found.map(({ targets }) => targets)).toEqual([{ 4: '10.88.0.5/32' }, { 6: 'fd00:88::5/128' }]);
+  });
+
+  test('passes over those that have a record, and those whose comment is cut', () => {
+    expect(strangersInSets(elementsOf(lost), new Set([masqueradeComment(lost)]))).toEqual([]);
+    expect(strangersInSets(elementsOf({ ...lost, network: 'n'.repeat(90) }), new Set())).toEqual([]);
   });
 });

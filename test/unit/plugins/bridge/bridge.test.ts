@@ -85,7 +85,7 @@ vi.mock(import('../../../../plugins/bridge/masquerade.ts'), () => {
     missing: vi.fn(),
     removeUnlisted: vi.fn(),
   });
-  return { masquerades: { iptables: none(), nftables: none() } };
+  return { masquerades: { iptables: none(), nftables: none(), sets: none() } };
 });
 
 /** What happened, in order. */
@@ -527,6 +527,7 @@ describe('STATUS', () => {
     ['iptables-restore', { ipMasqBackend: 'iptables' }, 'cannot write firewall rules: iptables-restore not found'],
     ['iptables-save', { ipMasqBackend: 'iptables' }, 'cannot write firewall rules: iptables-save not found'],
     ['nft', { ipMasqBackend: 'nftables' }, 'cannot write firewall rules: nft not found'],
+    ['nft', { ruleLayout: 'sets' }, 'cannot write firewall rules: nft not found'],
   ])('says when %s is missing', async (tool, keys, message) => {
     vi.mocked(findTool).mockImplementation((name) => (name === tool ? undefined : '/sbin/x'));
     const status = bridge.status(fakeCall({ ...config, ...keys }, { verb: 'STATUS' }));

@@ -7,9 +7,11 @@ import * as z from 'zod/mini';
 import { renderResult } from '../../../../lib/cni/convert.ts';
 import { renderBatch } from '../../../../lib/iproute2/batch.ts';
 import { planSpoofCheck } from '../../../../lib/nft/mac-spoof.ts';
+import { planSets } from '../../../../lib/nft/sets-plan.ts';
 import { planBridge } from '../../../../plugins/bridge/bridge-link.ts';
 import { planMasquerade } from '../../../../plugins/bridge/masquerade-iptables.ts';
 import * as nftables from '../../../../plugins/bridge/masquerade-nft.ts';
+import { setsMasquerade } from '../../../../plugins/bridge/masquerade-sets.ts';
 import { planContainerBatch, planHostBatch, planResult } from '../../../../plugins/bridge/plan.ts';
 import { bridgeSchema } from '../../../../plugins/bridge/schema.ts';
 import { attachmentOf, cidr } from './fixtures.ts';
@@ -30,6 +32,7 @@ describe('the example', () => {
     names: { bridgeMac: '02:00:00:00:00:03', gateway: undefined },
   });
   const owner = { network: 'mynet', containerId: 'web', ifname: 'eth0' };
+  const elements = setsMasquerade.adding(owner, [cidr('10.22.0.2/16')], false).sets;
   const rules = planMasquerade(owner, [cidr('10.22.0.2/16')], undefined);
 
   test.each([
@@ -38,6 +41,7 @@ describe('the example', () => {
     ['the container', renderBatch(planContainerBatch(attachment))],
     ['the rules', `${rules.join('\n')}\n`],
     ['the rules in nftables', nftables.planMasquerade(owner, [cidr('10.22.0.2/16')], []).toString()],
+    ['the elements of sets', planSets(elements(undefined) ?? {}).join('')],
   ])('shows %s', (_what, text) => {
     expect(blocks).toContain(text);
   });

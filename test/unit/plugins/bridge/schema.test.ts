@@ -46,6 +46,18 @@ test('ipMasqBackend names the firewall', () => {
   expect(() => configured({ ipMasq: 'v5' })).toThrow('"ipMasq": must be true, false, "v4" or "v6"');
 });
 
+test('ruleLayout takes the place of the firewall', () => {
+  for (const ipMasqBackend of ['', 'nftables']) {
+    expect(configured({ ruleLayout: 'sets', ipMasqBackend }).ipMasqBackend?.backend).toBe('sets');
+  }
+  expect(configured({ ruleLayout: 'reference', ipMasqBackend: 'iptables' }).ipMasqBackend?.backend).toBe('iptables');
+  expect(() => configured({ ruleLayout: 'flat' })).toThrow('invalid "ruleLayout" "flat"');
+  expect(() => configured({ ruleLayout: 'sets', ipMasqBackend: 'iptables' })).toThrow(
+    '"ruleLayout": "sets" cannot be written in iptables, which "ipMasqBackend" asks for',
+  );
+  expect(() => configured({ ipMasq: true, ipMasqBackend: 'sets' })).toThrow('unknown ipmasq backend "sets"');
+});
+
 describe('parseConfig() makes of', () => {
   test.each([
     [{}, {}],
