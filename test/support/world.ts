@@ -153,7 +153,9 @@ export async function createWorld(): Promise<World> {
   await Promise.all([wire(outside, 'out0', 'outside'), wire(node, 'up0', 'node')]);
   await until('the wire between node and outside', async () => {
     const [link] = await node.ip<{ operstate: string }>('link', 'show', 'up0');
-    return link?.operstate === 'UP' ? true : undefined;
+    // The kernel adds the local route of the IPv6 address in its own time.
+    const local = await node.ip('-6', 'route', 'show', 'table', 'local', addresses.node[6]);
+    return link?.operstate === 'UP' && local.length > 0 ? true : undefined;
   });
   return world;
 }
