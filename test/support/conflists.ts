@@ -123,6 +123,7 @@ export const SHIPPED: readonly ShippedNetwork[] = [
     opensToRoutes: true,
     asked: [{ ips: ['10.70.0.10'] }, { args: 'IP=10.70.0.11;IgnoreUnknown=1' }],
   },
+  { file: '30-fast', reach: NAT_NETWORK, opensToRoutes: true },
 ];
 
 export function readShipped(file: string): Conflist {

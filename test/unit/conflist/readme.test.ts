@@ -4,12 +4,15 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { loadNetwork } from '../../../lib/libcni/conf-dir.ts';
+import { parseNetwork } from '../../../lib/libcni/network.ts';
 import { SHIPPED, type ShippedNetwork } from '../../support/conflists.ts';
 import type { Connection, Outcome } from '../../support/reach.ts';
 
 const folder = resolve(import.meta.dirname, '../../../conflist');
 const readme = readFileSync(`${folder}/README.md`, 'utf8');
-const files = readdirSync(folder).filter((name) => name.endsWith('.conflist'));
+const files = readdirSync(folder)
+  .filter((name) => name.endsWith('.conflist'))
+  .sort();
 
 /** Rows of all tables, cells trimmed. */
 const rows = readme
@@ -26,7 +29,8 @@ describe.each(files)('%s', (file) => {
   const chapter = file.replace('.conflist', '');
 
   test('loads, of the newest version or verbatim', () => {
-    expect(loadNetwork(folder, read(file).name).cniVersion).toBe(file === '10-flannel.conflist' ? '' : '1.1.0');
+    const { cniVersion } = parseNetwork(readFileSync(`${folder}/${file}`, 'utf8'));
+    expect(cniVersion).toBe(file.endsWith('flannel.conflist') ? '' : '1.1.0');
   });
 
   test('is in the first table, and has a chapter with a picture', () => {
@@ -38,6 +42,13 @@ describe.each(files)('%s', (file) => {
     const taken = new Set(files.filter((other) => other !== file).flatMap(ownedBy));
     expect(ownedBy(file).filter((name) => taken.has(name))).toEqual([]);
   });
+});
+
+test('each has a name of its own; of the two for flannel, which have one on purpose, the classic one is found', () => {
+  const byName = Map.groupBy(files, (file) => read(file).name);
+  const shared = [...byName].filter(([, group]) => group.length > 1);
+  expect(shared).toEqual([['cbr0', ['10-flannel.conflist', '30-fast-flannel.conflist']]]);
+  expect(loadNetwork(folder, 'cbr0').plugins.map(({ type }) => type)).toEqual(['flannel', 'portmap']);
 });
 
 interface Conflist {
