@@ -1,7 +1,7 @@
 /** Connection tracking entries, which outlive the rules that made them (conntrack(8)). */
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { CniError } from './cni/errors.ts';
-import { run, ToolError } from './exec.ts';
+import { run, shareWithChildren, ToolError } from './exec.ts';
 import { readSysctl } from './linux/sysctl.ts';
 import { type Family, type Ip, parseIp } from './net/ip.ts';
 
@@ -19,9 +19,9 @@ export interface UdpFlows {
 const BAD_USAGE = 2;
 
 /**
- * Deletes `flows`; none there is fine. One child, two when there are many, none where nothing is tracked. `folder` may
- * hold a file meanwhile: conntrack opens what it reads by name, and a child's stdin is a socket, which has none. Throws
- * ToolError, or code 102 without conntrack.
+ * Deletes `flows`; none there is fine. One child, two when there are many, none where nothing is tracked. `folder` lends a
+ * file, which has no name there any more when it is read: conntrack opens what it reads by name, and a child's stdin is a
+ * socket, which has none. Throws ToolError, or code 102 without conntrack.
  */
 export function deleteUdpFlows(flows: readonly UdpFlows[], folder: string): void {
   if (nothingTracked()) return;
@@ -88,17 +88,28 @@ function deleteAll(commands: readonly string[][], folder: string): void {
 
 /** False when this conntrack is older than 1.4.7 (2022), which brought `--load-file`, or `folder` cannot be written. */
 function deleteTogether(commands: readonly string[][], folder: string): boolean {
-  const path = `${folder}/conntrack.${process.pid}.${process.hrtime.bigint()}`;
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    writeFileSync(path, `${commands.map((words) => words.join(' ')).join('\n')}\n`, { mode: 0o600, flag: 'wx' });
-    run('conntrack', ['--load-file', path]);
+    loadCommands(`${commands.map((words) => words.join(' ')).join('\n')}\n`, folder);
     return true;
   } catch (error) {
     if (error instanceof CniError && !(error instanceof ToolError && error.exitCode === BAD_USAGE)) throw error;
     return false;
+  }
+}
+
+/** By a file that whoever is killed meanwhile does not leave behind. */
+function loadCommands(text: string, folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const path = `${folder}/conntrack.${process.pid}.${process.hrtime.bigint()}`;
+  const fd = openSync(path, 'wx', 0o600);
+  const unshare = shareWithChildren(fd);
+  try {
+    rmSync(path);
+    writeFileSync(fd, text);
+    run('conntrack', ['--load-file', `/proc/self/fd/${fd}`]);
   } finally {
-    rmSync(path, { force: true });
+    unshare();
+    closeSync(fd);
   }
 }
 
