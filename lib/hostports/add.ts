@@ -36,21 +36,20 @@ export interface Adding {
   readonly rider?: Rider | undefined;
 }
 
-/** Throws code 107 when a port is another container's, 11 when a lock was not free in time. */
-export async function forwardPorts(wanted: Forwarding, adding: Adding): Promise<void> {
+/**
+ * Returns what lets go of the record: GC keeps off it until then, or until this process ends. Throws code 107 when a port is
+ * another container's, 11 when a lock was not free in time.
+ */
+export async function forwardPorts(wanted: Forwarding, adding: Adding): Promise<() => void> {
   const { host } = adding;
   const { record, evicted, letGo } = await withPortLock(host, () => takePorts(wanted, adding));
-  try {
-    forgetUdpFlows([...udpFlows(record), ...evicted.flatMap(answeredFlows)], host);
-  } finally {
-    letGo();
-  }
+  forgetUdpFlows([...udpFlows(record), ...evicted.flatMap(answeredFlows)], host);
+  return letGo;
 }
 
 interface Taken {
   readonly record: PortRecord;
   readonly evicted: readonly Forwarding[];
-  /** GC keeps off the attachment until then. */
   readonly letGo: () => void;
 }
 

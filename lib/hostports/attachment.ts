@@ -82,13 +82,19 @@ function withoutCeded(forwarding: Forwarding, record: PortRecord | undefined): F
   return { ...forwarding, mappings: forwarding.mappings.filter((mapping) => !elsewhere.has(mapping)) };
 }
 
+interface Departing {
+  readonly record: ReturnType<typeof readRecord>;
+  /** What else goes in the record's firewall. */
+  readonly rider?: Rider | undefined;
+}
+
 /**
  * The record names the rules; without one, what the reference may have made is looked for. What can be is on its way when
- * this returns. `rider` is what else goes in the record's firewall.
+ * this returns.
  */
-export async function deletePorts(call: Call, raw: JsonObject, rider?: Rider): Promise<void> {
+export async function deletePorts(call: Call, raw: JsonObject, departing?: Departing): Promise<void> {
   const attachment = attachmentOf(call);
-  const record = readRecord(attachment);
+  const { record, rider } = departing ?? { record: readRecord(attachment) };
   if (record === undefined && !asksForPorts(raw)) return;
   if (record !== undefined && record !== 'damaged') {
     await removeRecorded(record, call.host, rider);

@@ -99,10 +99,17 @@ function isElsewhere(traces: Traces, here: ObservedHost): boolean {
   return isKnown && traces.hostNetns !== here.hostNetns;
 }
 
-/** True when the plugin that made the container's interface has forwarded all of `wanted` itself. */
-export function isTakenByInterface(wanted: Forwarding): boolean {
+/**
+ * True when the plugin that made the container's interface has forwarded all of `wanted` itself: this very interface, which
+ * left `traces`, and not one of before, whose DEL never came.
+ */
+export function isTakenByInterface(wanted: Forwarding, { bootId, hostLink }: Traces): boolean {
   const read = readRecord(wanted);
   if (read === undefined || read === 'damaged' || read.takenBy === undefined || read.state !== 'added') return false;
+  const made = read.traces;
+  // Both are random for each interface.
+  if (made?.bootId !== bootId || hostLink === undefined || made.hostLink?.name !== hostLink.name) return false;
+  if (made.hostLink.mac !== hostLink.mac) return false;
   const taken = new Set([...read.mappings, ...read.ceded].map(mappingText));
   return wanted.mappings.every((mapping) => taken.has(mappingText(mapping)));
 }

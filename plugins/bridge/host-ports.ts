@@ -1,7 +1,8 @@
 /** Host ports in bridge's own entry of the conflist, in place of a portmap behind it: one process for a pod instead of two. */
+import * as z from 'zod/mini';
 import { readAllRecords, readRecord } from '../../lib/attachment/port-record-store.ts';
 import { uninterrupted } from '../../lib/cni/delegate.ts';
-import { isObject, type JsonObject } from '../../lib/cni/json.ts';
+import { decode, type JsonObject } from '../../lib/cni/json.ts';
 import type { Call } from '../../lib/cni/plugin.ts';
 import type { Result } from '../../lib/cni/result.ts';
 import type { BackendName } from '../../lib/firewall/backend.ts';
@@ -13,21 +14,31 @@ import { tracesOf } from '../../lib/hostports/holders.ts';
 import { removeRecorded } from '../../lib/hostports/release.ts';
 import type { PortmapConfig } from '../../lib/hostports/schema.ts';
 
+const keys = z._default(z.record(z.string(), z.unknown()), {});
+
+const portsSchema = z.object({
+  capabilities: keys,
+  runtimeConfig: z._default(z.looseObject({ portMappings: z.optional(z.unknown()) }), {}),
+  portmap: keys,
+});
+
 /**
  * portmap's configuration within `raw`; `undefined` where the entry takes no ports. A runtime may keep `capabilities` to
  * itself (SPEC.md "Deriving execution configuration from plugin configuration"): then what it hands on for them says so.
  */
-export function portKeys({ capabilities, runtimeConfig, portmap }: JsonObject): JsonObject | undefined {
-  const declares = isObject(capabilities) && capabilities.portMappings === true;
-  const isGiven = isObject(runtimeConfig) && runtimeConfig.portMappings !== undefined;
-  if (!declares && !isGiven) return undefined;
-  return { ...(isObject(portmap) ? portmap : {}), ...(isObject(runtimeConfig) ? { runtimeConfig } : {}) };
+export function portKeys(raw: JsonObject): JsonObject | undefined {
+  const { capabilities, runtimeConfig, portmap } = decode(portsSchema, raw, 'bridge configuration');
+  if (capabilities.portMappings !== true && runtimeConfig.portMappings === undefined) return undefined;
+  return { ...portmap, runtimeConfig };
 }
 
 /** The ports of one ADD. */
 export interface TakenPorts {
   readonly firewall: BackendName;
-  /** Forwards them, with `rider` in the same transaction. Throws code 107 when one is another container's, 11. */
+  /**
+   * Forwards them, with `rider` in the same transaction. Their record stays locked, so that no GC takes them away, until
+   * this process ends: there is more of the attachment to come. Throws code 107 when one is another container's, 11.
+   */
   take(rider: Rider | undefined): Promise<void>;
   /** Takes back what take() did. */
   giveBack(): Promise<void>;
@@ -62,13 +73,18 @@ export interface LeavingPorts {
   remove(rider: Rider | undefined): Promise<void>;
 }
 
-/** `undefined` where ports are none of bridge's business. */
+/**
+ * `undefined` where there are none. Also those that a portmap took whose entry is gone from the list by now: one that is
+ * still there was called before, and has left nothing.
+ */
 export function leavingPorts(call: Call): LeavingPorts | undefined {
   const keys = portKeys(call.config.raw);
-  const read = readRecord(attachmentOf(call));
-  const record = read === 'damaged' ? undefined : read;
-  if (keys === undefined && record?.takenBy === undefined) return undefined;
-  return { firewall: record?.backend, remove: (rider) => deletePorts(call, keys ?? {}, rider) };
+  const record = readRecord(attachmentOf(call));
+  if (keys === undefined && record === undefined) return undefined;
+  return {
+    firewall: record === 'damaged' ? undefined : record?.backend,
+    remove: (rider) => deletePorts(call, keys ?? {}, { record, rider }),
+  };
 }
 
 /** Whether this network has ports that bridge took: for GC, which may be called with less than ADD was. */

@@ -15,8 +15,9 @@ export interface Keys {
   readonly hairpinMode: boolean;
   readonly portIsolation: boolean;
   readonly ipam: { readonly type: string };
-  readonly capabilities: { readonly [name: string]: boolean };
   readonly portmap?: unknown;
+  /** Host ports are bridge's own to forward. */
+  readonly takesPorts: boolean;
 }
 
 /** One sentence for each key that does nothing, whatever container comes. */
@@ -26,7 +27,7 @@ export function pointlessKeys(keys: Keys): string[] {
   return [
     ...(keys.ipam.type === '' ? withoutAddresses(keys) : needsGateway ? [FORCE_WITHOUT_GATEWAY] : []),
     ...(hairpinMode && portIsolation ? [HAIRPIN_ISOLATED] : []),
-    ...(keys.portmap !== undefined && keys.capabilities.portMappings !== true ? [PORTS_UNDECLARED] : []),
+    ...(keys.portmap !== undefined && !keys.takesPorts ? [PORTS_UNDECLARED] : []),
   ];
 }
 

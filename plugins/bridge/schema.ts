@@ -94,6 +94,7 @@ export function parseConfig(call: Call): BridgeConfig {
   const keys = decode(bridgeSchema, call.config.raw, 'bridge configuration');
   // DEL needs none of this: it takes away what it can, also of what another bridge plugin made, also after a refused ADD.
   if (call.verb !== 'DEL') requirePossible(call, keys);
+  const ports = portKeys(call.config.raw);
   return {
     bridge: keys.bridge,
     isGateway: keys.isGateway || keys.isDefaultGateway,
@@ -114,15 +115,9 @@ export function parseConfig(call: Call): BridgeConfig {
     ipamTimeoutMs: keys.ipamTimeoutSeconds * 1000,
     dns: configuredDns(keys.dns),
     mac: call.verb === 'DEL' ? undefined : requestedMac(call, keys),
-    ports: call.verb === 'DEL' ? undefined : configuredPorts(call),
-    pointless: pointlessKeys(keys),
+    ports: call.verb === 'DEL' || ports === undefined ? undefined : parsePortmapConfig(ports),
+    pointless: pointlessKeys({ ...keys, takesPorts: ports !== undefined }),
   };
-}
-
-/** Throws code 7. */
-function configuredPorts({ config }: Call): PortmapConfig | undefined {
-  const keys = portKeys(config.raw);
-  return keys === undefined ? undefined : parsePortmapConfig(keys);
 }
 
 function requirePossible(call: Call, keys: Keys): void {

@@ -38,15 +38,13 @@ async function add(call: Call): Promise<Result> {
   }
   const forwarding = forwardingFor(call, config, result);
   if (forwarding === undefined) return result;
-  if (isTakenByInterface(forwarding)) {
+  const traces = tracesOf(call, result);
+  if (isTakenByInterface(forwarding, traces)) {
     const what = `the host ports of ${call.containerId} ${call.ifname}`;
     call.host.warn(`portmap: bridge has taken ${what} already: this entry of the conflist does nothing and can go`);
     return result;
   }
-  await forwardPorts(forwarding, {
-    host: call.host,
-    policy: config.hostPortConflict,
-    traces: tracesOf(call, result),
-  });
+  const letGo = await forwardPorts(forwarding, { host: call.host, policy: config.hostPortConflict, traces });
+  letGo();
   return result;
 }

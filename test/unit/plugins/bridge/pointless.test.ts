@@ -11,6 +11,9 @@ const without = (key: string) =>
 const ISOLATED =
   '"hairpinMode" does nothing beside "portIsolation": an isolated port gets nothing back of what it sent; remove one of them';
 
+const UNDECLARED =
+  '"portmap" does nothing without "capabilities": {"portMappings": true} beside it: the runtime hands on no host ports; set it';
+
 describe('of keys', () => {
   test.each([
     [{}, []],
@@ -24,6 +27,10 @@ describe('of keys', () => {
       { ipam, forceAddress: true },
       ['"forceAddress" does nothing without "isGateway": the bridge gets no address; remove it'],
     ],
+    [{ portmap: {} }, [UNDECLARED]],
+    [{ portmap: {}, capabilities: { portMappings: false } }, [UNDECLARED]],
+    [{ portmap: {}, capabilities: { portMappings: true } }, []],
+    [{ portmap: {}, runtimeConfig: { portMappings: [] } }, []],
     [{ hairpinMode: true, portIsolation: true }, [ISOLATED]],
     [{ ipam, hairpinMode: true, portIsolation: true }, [ISOLATED]],
   ])('%j: %j', (keys, expected) => {
