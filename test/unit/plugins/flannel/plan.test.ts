@@ -77,6 +77,11 @@ describe('planDelegate()', () => {
       { runtimeConfig: { mac: '02:00:00:00:00:09' } },
     ],
     [
+      'host ports, which bridge forwards itself',
+      { capabilities: { portMappings: true }, delegate: { ...MANIFEST.delegate, portmap: { snat: false } } },
+      { capabilities: { portMappings: true }, portmap: { snat: false } },
+    ],
+    [
       'a version in the delegate, over which the list goes',
       { delegate: { ...MANIFEST.delegate, cniVersion: '0.1.0' } },
       {},
@@ -88,7 +93,7 @@ describe('planDelegate()', () => {
   });
 
   test('another plugin is no gateway by itself', () => {
-    const made = JSON.parse(plan({ delegate: { type: 'ptp' } })) as object;
+    const made = JSON.parse(plan({ delegate: { type: 'ptp' }, capabilities: { portMappings: true } })) as object;
     expect(made).toEqual({ cniVersion: '0.3.1', ipMasq: false, ipam, mtu: 1450, name: 'cbr0', type: 'ptp' });
   });
 
