@@ -2,9 +2,9 @@
 
 import { rmSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { savedRules } from '../support/dump.ts';
 import { bothProtocols, type Conflist, type Family, gateways, stackNetwork, stacks } from '../support/networks.ts';
 import { addressesOf, chain, leases, succeed } from '../support/plugins.ts';
+import { deleteRules as deleteRulesIn } from '../support/rules.ts';
 import { createWorld, type Namespace, type World } from '../support/world.ts';
 
 const ports = bothProtocols(8080, 80);
@@ -190,12 +190,7 @@ async function expectNamed(breakage: Breakage, families: readonly Family[], fami
   expect(leases(attachment.world), 'CHECK changes nothing').toEqual(before);
 }
 
-/** Deletes the rules of the attachment's family whose text matches; there has to be one. */
-async function deleteRules({ world, family }: Attachment, pattern: RegExp): Promise<void> {
-  const tool = family === 4 ? 'iptables' : 'ip6tables';
-  const text = await world.node.run(`${tool}-save`, '-t', 'nat');
-  const found = text.split('\n').filter((line) => pattern.test(line));
-  if (found.length === 0) throw new Error(`no rule ${pattern} in\n${(await savedRules(world.node)).join('\n')}`);
-  const input = ['*nat', ...found.map((rule) => rule.replace('-A', '-D')), 'COMMIT', ''].join('\n');
-  await world.node.run('bash', '-c', `${tool}-restore --noflush <<'END'\n${input}END`);
+/** Those of the attachment's family. */
+function deleteRules({ world, family }: Attachment, pattern: RegExp): Promise<void> {
+  return deleteRulesIn(world.node, { family, pattern });
 }

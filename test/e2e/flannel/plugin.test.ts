@@ -3,12 +3,14 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { gcPlugin, statusOf, validKeys } from '../../support/attach.ts';
+import { readShipped } from '../../support/conflists.ts';
 import { changesSince, dump, NO_CHANGES } from '../../support/dump.ts';
 import { leftSince } from '../../support/lease-state.ts';
-import type { JsonObject } from '../../support/networks.ts';
+import { bothProtocols, type Conflist, type JsonObject } from '../../support/networks.ts';
 import {
   addressesOf,
   callPlugin,
+  chain,
   leases,
   mixedBin,
   ours,
@@ -18,7 +20,7 @@ import {
   succeed,
 } from '../../support/plugins.ts';
 import { must, until } from '../../support/process.ts';
-import { createWorld, type Namespace, type World } from '../../support/world.ts';
+import { addresses, createWorld, type Namespace, type World } from '../../support/world.ts';
 
 /** Without `--ip-masq` of flanneld, so that there are rules to clean up as well. */
 const SUBNET_ENV = [
@@ -244,6 +246,40 @@ describe('subnet.env', () => {
     const routes = await pod.run('ip', '-6', 'route');
     expect(routes).toContain('default via fd00:7:0:1::1 dev eth0');
     expect(routes).toContain('fd00:7::/56 via fd00:7:0:1::1 dev eth0');
+  });
+});
+
+describe('the lists of conflist/', () => {
+  const ports = bothProtocols(8080, 80);
+
+  /** As it stands there, but for the version and where things are. */
+  function list(world: World, file: string): Conflist {
+    const { plugins, ...rest } = readShipped(file);
+    const [flannel, ...others] = plugins;
+    const own = { ...flannel, subnetFile: envPath(world), ipam: { dataDir: world.dataDir } };
+    return { ...rest, cniVersion: '1.1.0', plugins: [own, ...others] };
+  }
+
+  // Lists change while pods are there.
+  it.each([
+    ['30-fast-flannel', '30-fast-flannel'],
+    ['10-flannel', '30-fast-flannel'],
+    ['30-fast-flannel', '10-flannel'],
+  ])('%s: a pod is reached by its hostPort; %s: it is checked and deleted', async (from, to) => {
+    await using world = await createNode();
+    const pod = await world.pod();
+    await pod.agent.listen('pod', 80);
+    const before = await dump(world);
+    const { stderr } = await succeed(chain(world, 'add', { conflist: list(world, from), pod, ports }));
+    expect(stderr).toBe('');
+    for (const family of [4, 6] as const) {
+      const answer = await world.outside.agent.ask({ protocol: 'tcp', host: addresses.node[family], port: 8080 });
+      expect(answer).toMatchObject({ name: 'pod' });
+    }
+    for (const verb of ['check', 'del'] as const) {
+      await succeed(chain(world, verb, { conflist: list(world, to), pod, ports }));
+    }
+    expect(await leftSince(world, before)).toEqual(NO_CHANGES);
   });
 });
 
