@@ -2,7 +2,7 @@
 
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { run, runBeside, ToolError } from '../../../../lib/exec.ts';
-import type { Rider } from '../../../../lib/firewall/rider.ts';
+import { EMPTY, type Rider } from '../../../../lib/firewall/rider.ts';
 import { WITHOUT_UNDO } from '../../../../lib/hostports/backend.ts';
 import { iptables } from '../../../../lib/hostports/iptables.ts';
 import type { NatPlan } from '../../../../lib/iptables/nat.ts';
@@ -59,7 +59,7 @@ const rule = { 4: '-s 10.88.0.5/32 -j MASQUERADE', 6: '-s fd00:88::5/128 -j MASQ
 
 function rider(change: '-A' | '-D'): Rider {
   return {
-    nft: () => [],
+    ...EMPTY,
     nat:
       (family): NatPlan =>
       (table) => {

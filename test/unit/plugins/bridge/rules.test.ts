@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { CniError } from '../../../../lib/cni/errors.ts';
 import type { BackendName } from '../../../../lib/firewall/backend.ts';
-import type { Rider } from '../../../../lib/firewall/rider.ts';
+import { EMPTY, type Rider } from '../../../../lib/firewall/rider.ts';
 import { forwardingFor } from '../../../../lib/hostports/attachment.ts';
 import { takenPorts } from '../../../../plugins/bridge/host-ports.ts';
 import { masquerades } from '../../../../plugins/bridge/masquerade.ts';
@@ -29,7 +29,7 @@ vi.mock(import('../../../../plugins/bridge/masquerade.ts'), () => {
     missing: vi.fn(),
     removeUnlisted: vi.fn(),
   });
-  return { masquerades: { iptables: fake('iptables'), nftables: fake('nftables') } };
+  return { masquerades: { iptables: fake('iptables'), nftables: fake('nftables'), sets: fake('sets') } };
 });
 
 /** What was done. */
@@ -48,7 +48,7 @@ function texts(addresses: object): string {
 const riders = new Map<Rider, string>();
 
 function riderOf(what: string): Rider {
-  const rider: Rider = { nat: () => undefined, nft: () => [] };
+  const rider: Rider = { ...EMPTY };
   riders.set(rider, what);
   return rider;
 }
