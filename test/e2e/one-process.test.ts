@@ -18,8 +18,11 @@ import {
   callPlugin,
   chain,
   leases,
+  mixedBin,
+  ours,
   type PluginCall,
   type PluginEnded,
+  reference,
   startPlugin,
   succeed,
 } from '../support/plugins.ts';
@@ -515,14 +518,20 @@ describe('a container that comes again after a lost DEL', () => {
     expect(await changesSince(world, before)).toEqual(NO_CHANGES);
   });
 
-  it('has them by the list of now', async () => {
-    const before = await dump(world);
-    const pod = await again(await serve('pod', fast()));
-    const { stderr } = await succeed(chain(world, 'add', { conflist: classic(), pod, ports }));
-    expect(stderr).not.toContain('has taken');
-    for (const family of BOTH) expect(await answer(8080, family)).toBe('again');
-    await succeed(chain(world, 'check', { conflist: classic(), pod, ports }));
-    await succeed(chain(world, 'del', { conflist: classic(), pod, ports }));
-    expect(await changesSince(world, before)).toEqual(NO_CHANGES);
+  it('has them by the list of now, where an IPAM plugin frees no addresses of the dead', async () => {
+    const bin = mixedBin(world, 'static', { bridge: ours, portmap: ours, static: reference });
+    const ipam = (address: string) => ({ ipam: { type: 'static', addresses: [{ address, gateway: '10.7.0.1' }] } });
+    const first = await world.pod();
+    const was = fast({ bridge: ipam('10.7.0.9/24') });
+    await succeed(chain(world, 'add', { conflist: was, pod: first, ports, bin }));
+    const pod = await again(first);
+    const call = { conflist: classic({ bridge: ipam('10.7.0.10/24') }), pod, ports, bin };
+    const { stderr } = await succeed(chain(world, 'add', call));
+    expect(stderr).toBe('');
+    expect(await answer(8080)).toBe('again');
+    await succeed(chain(world, 'check', call));
+    await succeed(chain(world, 'del', call));
+    expect(portRecords()).toEqual([]);
+    expect((await savedRules(world.node)).filter((rule) => rule.includes('DNAT --to'))).toEqual([]);
   });
 });
