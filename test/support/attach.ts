@@ -2,7 +2,7 @@
 
 import { type Conflist, type JsonObject, type PortMapping, stdinFor } from './networks.ts';
 import { addressesOf, callPlugin, ours, type PluginCall, type PluginEnded, succeed } from './plugins.ts';
-import { must } from './process.ts';
+import { must, until } from './process.ts';
 import { Namespace, type World } from './world.ts';
 
 export interface AttachOptions {
@@ -139,10 +139,21 @@ export async function manyPods(world: World, count: number): Promise<Namespace[]
   return pods;
 }
 
-/** The pods' namespaces end, with all in them; no DEL comes. */
+/** The pods' namespaces end, with all in them; no DEL comes. The kernel ends links in its own time: that is waited for. */
 export async function killPods(pods: readonly Namespace[]): Promise<void> {
+  const links = await Promise.all(pods.map((pod) => pod.ip<{ link_index?: number }>('link', 'show', 'type', 'veth')));
+  const ends = new Set(links.flat().flatMap(({ link_index }) => link_index ?? []));
   for (const pod of pods) pod[Symbol.dispose]();
   await must(['ip', '-batch', '-'], { input: pods.map(({ name }) => `netns del ${name}\n`).join('') });
+  const nodes = new Set(pods.map(({ name }) => name.replace(/-pod\d+$/, '-node')));
+  for (const node of ends.size === 0 ? [] : nodes) {
+    await until('the end of the links of dead pods', async () => {
+      const left: { ifindex: number }[] = JSON.parse(
+        await must(['ip', '-n', node, '-json', 'link', 'show', 'type', 'veth']),
+      );
+      return left.some(({ ifindex }) => ends.has(ifindex)) ? undefined : true;
+    });
+  }
 }
 
 /** `action` for each item, `width` at a time; the results in the order of the items. */
