@@ -152,7 +152,7 @@ async function killed({ world, log, pace }: Round, call: PluginCall): Promise<Pl
   const pid = child.pid ?? 0;
   const [target, delayMs] = [pick([pid, -pid]), Math.random() * 1.5 * pace.typicalMs];
   const isKilled = Math.random() < KILLED;
-  const timer = setTimeout(() => isKilled && process.kill(target, 'SIGKILL'), delayMs);
+  const timer = setTimeout(() => isKilled && kill(target), delayMs);
   const result = await ended;
   clearTimeout(timer);
   if (!isKilled) pace.typicalMs = 0.8 * pace.typicalMs + 0.2 * result.durationMs;
@@ -161,6 +161,14 @@ async function killed({ world, log, pace }: Round, call: PluginCall): Promise<Pl
   const said = `${call.plugin} ${call.command} ${call.containerId}: ${how} ${result.stdout} ${result.stderr}`;
   log.push(said);
   return { ...result, json: result.exitCode === null ? undefined : JSON.parse(result.stdout || '{}'), said };
+}
+
+function kill(target: number): void {
+  try {
+    process.kill(target, 'SIGKILL');
+  } catch {
+    // ESRCH: it has ended by itself.
+  }
 }
 
 function isGroupAlive(pid: number): boolean {
