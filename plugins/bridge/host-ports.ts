@@ -14,21 +14,23 @@ import { tracesOf } from '../../lib/hostports/holders.ts';
 import { removeRecorded } from '../../lib/hostports/release.ts';
 import type { PortmapConfig } from '../../lib/hostports/schema.ts';
 
-const keys = z._default(z.record(z.string(), z.unknown()), {});
+const keys = z.record(z.string(), z.unknown());
 
 const portsSchema = z.object({
-  capabilities: keys,
+  capabilities: z._default(keys, {}),
   runtimeConfig: z._default(z.looseObject({ portMappings: z.optional(z.unknown()) }), {}),
-  portmap: keys,
+  portmap: z.optional(keys),
 });
 
 /**
  * portmap's configuration within `raw`; `undefined` where the entry takes no ports. A runtime may keep `capabilities` to
- * itself (SPEC.md "Deriving execution configuration from plugin configuration"): then what it hands on for them says so.
+ * itself (SPEC.md "Deriving execution configuration from plugin configuration"): then mappings beside a `portmap` say so.
+ * Mappings alone do not: some hand them to every plugin of a list.
  */
 export function portKeys(raw: JsonObject): JsonObject | undefined {
   const { capabilities, runtimeConfig, portmap } = decode(portsSchema, raw, 'bridge configuration');
-  if (capabilities.portMappings !== true && runtimeConfig.portMappings === undefined) return undefined;
+  const isGiven = portmap !== undefined && runtimeConfig.portMappings !== undefined;
+  if (capabilities.portMappings !== true && !isGiven) return undefined;
   return { ...portmap, runtimeConfig };
 }
 

@@ -19,10 +19,21 @@ export interface RecordFile {
 export function records(world: World, network = 'testnet'): RecordFile[] {
   const folder = recordFolder(world, network);
   const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
-  return names.map((name) => ({
-    path: `${folder}/${name}`,
-    record: JSON.parse(readFileSync(`${folder}/${name}`, 'utf8')),
-  }));
+  return names.flatMap((name) => {
+    const path = `${folder}/${name}`;
+    const text = textOf(path);
+    return text === undefined ? [] : [{ path, record: JSON.parse(text) }];
+  });
+}
+
+/** `undefined` where another call has removed it meanwhile. */
+function textOf(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (existsSync(path)) throw error;
+    return undefined;
+  }
 }
 
 /** Path of one container's record. */

@@ -27,9 +27,10 @@ test.each([
   ],
   [
     'the runtime kept the capability to itself',
-    { runtimeConfig: { portMappings } },
+    { portmap: {}, runtimeConfig: { portMappings } },
     { runtimeConfig: { portMappings } },
   ],
+  ['ports are handed to every plugin of a list', { runtimeConfig: { portMappings } }, undefined],
 ])('portKeys() where %s', (_what, raw, expected) => {
   expect(portKeys(raw)).toEqual(expected);
 });
