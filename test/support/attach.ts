@@ -145,7 +145,7 @@ export async function killPods(pods: readonly Namespace[]): Promise<void> {
   const ends = new Set(links.flat().flatMap(({ link_index }) => link_index ?? []));
   for (const pod of pods) pod[Symbol.dispose]();
   await must(['ip', '-batch', '-'], { input: pods.map(({ name }) => `netns del ${name}\n`).join('') });
-  const nodes = new Set(pods.map(({ name }) => name.replace(/-pod\d+$/, '-node')));
+  const nodes = new Set(pods.map(({ name }) => name.replace(/-[^-]+$/, '-node')));
   for (const node of ends.size === 0 ? [] : nodes) {
     await until('the end of the links of dead pods', async () => {
       const left: { ifindex: number }[] = JSON.parse(
