@@ -1,5 +1,6 @@
 /** Attachments by the plugins themselves, in the order of a runtime, under container IDs of the test's choice. */
 
+import { existsSync } from 'node:fs';
 import { type Conflist, type JsonObject, type PortMapping, stdinFor } from './networks.ts';
 import { addressesOf, callPlugin, ours, type PluginCall, type PluginEnded, succeed } from './plugins.ts';
 import { must, until } from './process.ts';
@@ -146,7 +147,8 @@ export async function killPods(pods: readonly Namespace[]): Promise<void> {
   for (const pod of pods) pod[Symbol.dispose]();
   await must(['ip', '-batch', '-'], { input: pods.map(({ name }) => `netns del ${name}\n`).join('') });
   const nodes = new Set(pods.map(({ name }) => name.replace(/-[^-]+$/, '-node')));
-  for (const node of ends.size === 0 ? [] : nodes) {
+  for (const node of nodes) {
+    if (ends.size === 0 || !existsSync(`/run/netns/${node}`)) continue;
     await until('the end of the links of dead pods', async () => {
       const left: { ifindex: number }[] = JSON.parse(
         await must(['ip', '-n', node, '-json', 'link', 'show', 'type', 'veth']),
