@@ -115,8 +115,12 @@ function describeNftables(text: string): string[] {
   return placed.map(({ place, line }) => `${place} ${line}`);
 }
 
+/**
+ * nft names the target `masquerade` of a rule of iptables' in the family only whose table it lists first, and which that is
+ * is chance; what iptables-save shows of it is compared, too.
+ */
 function withoutCounters(line: string): string {
-  return line.replace(/ \[\d+:\d+\]$/, '').replace(/counter packets \d+ bytes \d+/, 'counter');
+  return line.replace(/ \[\d+:\d+\]$/, '').replace(/counter packets \d+ bytes \d+(?: masquerade$)?/, 'counter');
 }
 
 /** Path, mode and content of each file; but not what our host-local adds, which no other looks at. */
